@@ -1,0 +1,96 @@
+//! From the loader to the first process.
+//!
+//! `pvh.rs` (or the `bootloader` crate) hands a `bootloader_api::BootInfo` and the command line to [`kernel_main`],
+//! which sets up memory, interrupts and the clock, starts the first process and gives this CPU to the executor.
+
+#[expect(unsafe_code, reason = "tables at physical addresses")]
+mod acpi;
+mod cmdline;
+mod first;
+#[expect(unsafe_code, reason = "the loader's ramdisk")]
+mod initrd;
+mod log;
+mod panic;
+#[expect(unsafe_code, reason = "the entry point, and the loader's structures in RAM")]
+mod pvh;
+
+use arrayvec::ArrayVec;
+use bootloader_api::BootInfo;
+use bootloader_api::info::MemoryRegionKind;
+
+pub use cmdline::CommandLine;
+
+use crate::mem::{self, Block, MemoryRegion};
+use crate::sync::executor;
+use crate::{arch, dev, ipc, syscall, time};
+
+/// ISA interrupts of COM1 and COM2.
+const UART_INTERRUPTS: [u8; 2] = [4, 3];
+
+/// Regions of memory the frame allocator is told of.
+const MAP_MAX: usize = 64;
+
+/// Starts the kernel on the boot CPU. Its block, tables and control registers are set up.
+fn kernel_main(boot_info: &'static mut BootInfo, command_line: &'static str) -> ! {
+    arch::init_ports();
+    arch::protect_image();
+    arch::remember_kernel_root();
+    arch::set_smap(true);
+    mem::init(&memory_map(boot_info));
+    arch::mask_legacy_controllers();
+    arch::init_apic();
+    arch::init_clock();
+    time::clock::init();
+    crate::procfs::set_command_line(command_line);
+    let command_line = CommandLine::parse(command_line);
+    log::init(&command_line);
+    ::log::info!("RustOS {}, {} MiB", env!("CARGO_PKG_VERSION"), mem::frame::statistics().0 >> 8);
+    let machine = acpi::read(boot_info.rsdp_addr.into_option());
+    executor::init(machine.apic_ids.len().clamp(1, arch::MAX_CPUS));
+    executor::set_device_service(dev::serve_interrupts);
+    for isa_interrupt in UART_INTERRUPTS {
+        arch::enable_device_line(machine.io_apic, machine.line(isa_interrupt));
+    }
+    start_other_cpus(&machine);
+    trace_calls(&command_line);
+    dev::init();
+    ipc::init();
+    first::start(&command_line, initrd::bytes(boot_info));
+    executor::executor().run(0)
+}
+
+/// The memory map as the frame allocator takes it: what is usable, and the initrd, whose files are mapped in place.
+fn memory_map(boot_info: &BootInfo) -> ArrayVec<MemoryRegion, MAP_MAX> {
+    let usable = boot_info.memory_regions.iter().filter(|region| region.kind == MemoryRegionKind::Usable);
+    let usable = usable.map(|region| MemoryRegion { range: region.start..region.end, usable: true });
+    let initrd = boot_info.ramdisk_addr.into_option().map(|start| {
+        let start = arch::virt_to_phys(start as *const u8);
+        MemoryRegion { range: start..start + boot_info.ramdisk_len, usable: false }
+    });
+    usable.chain(initrd).collect()
+}
+
+/// Has the system calls logged that `rustos.trace=` names.
+fn trace_calls(command_line: &CommandLine) {
+    let Some(selection) = command_line.get("rustos.trace") else { return };
+    for unknown in syscall::trace::enable(selection) {
+        ::log::error!("rustos.trace: no system call is named {unknown}");
+    }
+}
+
+/// Starts every CPU that ACPI names besides this one.
+fn start_other_cpus(machine: &acpi::Machine) {
+    let others = machine.apic_ids.iter().filter(|&&id| id != arch::apic_id());
+    for (index, &apic_id) in others.enumerate().map(|(index, id)| (index + 1, id)).take(arch::MAX_CPUS - 1) {
+        let Ok(stack) = Block::of_bytes(arch::STACK_BYTES) else { break };
+        if arch::start_cpu(index, apic_id, stack.phys().0, other_cpu_main) {
+            // The stack is the CPU's for good.
+            core::mem::forget(stack);
+        }
+    }
+}
+
+/// The life of a further CPU, its block and tables set up.
+fn other_cpu_main(index: usize) -> ! {
+    executor::executor().run(index)
+}

@@ -1,0 +1,23 @@
+//! Devices: the console, terminals and the memory devices.
+
+mod link;
+pub mod memory;
+pub mod random;
+pub mod stdio;
+pub mod tty;
+
+use crate::arch;
+
+/// Serves the devices that have interrupted this CPU.
+pub fn serve_interrupts() {
+    if arch::take_device_interrupts() != 0 {
+        tty::console::receive();
+        stdio::serve_link();
+    }
+}
+
+/// Makes the devices known to open(2). Called once, at boot, before /dev is filled.
+pub fn init() {
+    memory::register();
+    tty::console::register();
+}

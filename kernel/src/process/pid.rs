@@ -1,0 +1,309 @@
+//! [`PidTable`]: numbers to threads, processes, groups and sessions.
+//!
+//! Sharded by number, so that births and deaths on several CPUs rarely meet. A number is free again when
+//! nothing goes by it any more: a group or session outlives the process it is named after.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+use abi::Errno;
+
+use super::jobs::{Group, Session};
+use super::{Process, Thread};
+use crate::sync::{Rank, SpinLock};
+
+/// A process's, thread's, group's or session's number, as user space sees it. Positive in all that exists.
+pub type Pid = i32;
+
+/// Numbers lie below this (`/proc/sys/kernel/pid_max`).
+pub const PID_MAX: Pid = 4_194_304;
+
+/// Where numbering starts again after the end; below are the first daemons' (`RESERVED_PIDS`).
+const RESERVED_PIDS: Pid = 300;
+
+const SHARDS: usize = 64;
+
+/// What goes by a number. All empty: the number is reserved for a birth under way.
+#[derive(Default)]
+struct Entry {
+    thread: Option<Arc<Thread>>,
+    process: Option<Arc<Process>>,
+    group: Option<Arc<Group>>,
+    session: Option<Arc<Session>>,
+}
+
+impl Entry {
+    fn is_empty(&self) -> bool {
+        self.thread.is_none() && self.process.is_none() && self.group.is_none() && self.session.is_none()
+    }
+}
+
+type Shard = SpinLock<BTreeMap<Pid, Entry>>;
+
+/// The table of everything with a number. There is one on the machine, and one for each simulated machine.
+pub struct PidTable {
+    shards: [Shard; SHARDS],
+    /// The number given last.
+    last: AtomicI32,
+    /// Threads in existence.
+    threads: AtomicUsize,
+    /// The process that adopts orphans.
+    init: spin::Once<Arc<Process>>,
+}
+
+/// A number nobody else can get. Dropped without having been entered, it is free again.
+pub struct PidReservation {
+    /// Taken when the number is entered.
+    table: Option<Arc<PidTable>>,
+    pid: Pid,
+}
+
+impl PidReservation {
+    /// The number.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Enters a thread under the number. The number is then freed by [`PidTable::remove_thread`].
+    pub fn enter_thread(mut self, thread: &Arc<Thread>) {
+        if let Some(table) = self.table.take() {
+            table.entry(self.pid, |entry| entry.thread = Some(thread.clone()));
+            table.threads.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Enters a process, and its leader if it has one. The number is then freed by [`PidTable::remove_process`].
+    pub fn enter_process(mut self, process: &Arc<Process>, leader: Option<&Arc<Thread>>) {
+        if let Some(table) = self.table.take() {
+            table.entry(self.pid, |entry| {
+                entry.process = Some(process.clone());
+                entry.thread = leader.cloned();
+            });
+            table.threads.fetch_add(usize::from(leader.is_some()), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for PidReservation {
+    fn drop(&mut self) {
+        if let Some(table) = &self.table {
+            table.update(self.pid, |_| {});
+        }
+    }
+}
+
+impl PidTable {
+    /// An empty table.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            shards: [const { SpinLock::new(Rank::PidTable, BTreeMap::new()) }; SHARDS],
+            last: AtomicI32::new(0),
+            threads: AtomicUsize::new(0),
+            init: spin::Once::new(),
+        })
+    }
+
+    /// Names the process that adopts orphans. Only the first call counts.
+    pub fn set_init(&self, process: Arc<Process>) {
+        self.init.call_once(|| process);
+    }
+
+    /// The process that adopts orphans, once there is one.
+    pub fn init(&self) -> Option<Arc<Process>> {
+        self.init.get().cloned()
+    }
+
+    /// Threads in existence.
+    pub fn thread_count(&self) -> usize {
+        self.threads.load(Ordering::Relaxed)
+    }
+
+    /// How many threads there may be (`/proc/sys/kernel/threads-max`).
+    pub fn max_threads(&self) -> usize {
+        PID_MAX as usize
+    }
+
+    /// Whether a number may be given to anything.
+    pub fn is_valid(&self, pid: Pid) -> bool {
+        (1..PID_MAX).contains(&pid)
+    }
+
+    /// The number given last, for `/proc/loadavg`.
+    pub fn last(&self) -> Pid {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Reserves the next free number. Errors: EAGAIN when all are taken.
+    pub fn allocate(self: &Arc<Self>) -> Result<PidReservation, Errno> {
+        for _ in 0..PID_MAX {
+            if let Some(reservation) = self.reserve(self.next()) {
+                return Ok(reservation);
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    /// Reserves a number of the caller's choice. Errors: EINVAL out of range, EEXIST.
+    pub fn allocate_exact(self: &Arc<Self>, pid: Pid) -> Result<PidReservation, Errno> {
+        if !self.is_valid(pid) {
+            return Err(Errno::EINVAL);
+        }
+        self.reserve(pid).ok_or(Errno::EEXIST)
+    }
+
+    /// The number after the last one, from the start again at the end.
+    fn next(&self) -> Pid {
+        let step = |last: Pid| Some(if last + 1 < PID_MAX { last + 1 } else { RESERVED_PIDS });
+        let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or(0);
+        if last + 1 < PID_MAX { last + 1 } else { RESERVED_PIDS }
+    }
+
+    fn reserve(self: &Arc<Self>, pid: Pid) -> Option<PidReservation> {
+        let mut shard = self.shard(pid).lock();
+        if shard.contains_key(&pid) {
+            return None;
+        }
+        shard.insert(pid, Entry::default());
+        Some(PidReservation { table: Some(self.clone()), pid })
+    }
+
+    /// The thread with this tid. The leader's number leads to no thread when the leader has ended.
+    pub fn thread(&self, tid: Pid) -> Option<Arc<Thread>> {
+        self.look(tid, |entry| entry.thread.clone())
+    }
+
+    /// The process with this pid, ended or not, until it has been waited for.
+    pub fn process(&self, pid: Pid) -> Option<Arc<Process>> {
+        self.look(pid, |entry| entry.process.clone())
+    }
+
+    /// The process that `id` means, where a tid stands for its process (`pid_task(…)->group_leader`).
+    pub fn process_of(&self, id: Pid) -> Option<Arc<Process>> {
+        self.look(id, |entry| {
+            entry.process.clone().or_else(|| entry.thread.as_ref().map(|thread| thread.process.clone()))
+        })
+    }
+
+    /// The group with this number.
+    pub fn group(&self, id: Pid) -> Option<Arc<Group>> {
+        self.look(id, |entry| entry.group.clone())
+    }
+
+    /// The session with this number.
+    pub fn session(&self, id: Pid) -> Option<Arc<Session>> {
+        self.look(id, |entry| entry.session.clone())
+    }
+
+    /// All processes, ended ones included, by ascending pid.
+    pub fn processes(&self) -> Vec<Arc<Process>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.lock().values().filter_map(|entry| entry.process.clone()));
+        }
+        all.sort_unstable_by_key(|process| process.pid);
+        all
+    }
+
+    /// The first process whose pid is `from` or above, for readers of /proc that come back where they left off.
+    pub fn next_process(&self, from: Pid) -> Option<Arc<Process>> {
+        let first_of = |shard: &Shard| {
+            let shard = shard.lock();
+            shard.range(from..).find_map(|(_, entry)| entry.process.clone())
+        };
+        self.shards.iter().filter_map(first_of).min_by_key(|process| process.pid)
+    }
+
+    /// Takes a thread that has ended out; the number is free unless its process, a group or a session has it.
+    pub fn remove_thread(&self, tid: Pid) {
+        let thread = self.update(tid, |entry| entry.thread.take());
+        if thread.flatten().is_some() {
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Has `thread` take over the number of its process's leader, which has ended, from its own (`de_thread()`).
+    pub fn promote(&self, thread: &Arc<Thread>, own: Pid, leader: Pid) {
+        self.entry(leader, |entry| entry.thread = Some(thread.clone()));
+        self.update(own, |entry| entry.thread.take());
+    }
+
+    /// Takes a process that has been waited for out.
+    pub fn remove_process(&self, pid: Pid) {
+        self.update(pid, |entry| entry.process.take());
+    }
+
+    /// Enters a group under its number, in place of a dead one.
+    pub fn enter_group(&self, group: &Arc<Group>) {
+        self.entry(group.id, |entry| entry.group = Some(group.clone()));
+    }
+
+    /// Takes a group that has lost its last member out, unless another of the same number has taken its place.
+    pub fn remove_group(&self, group: &Arc<Group>) {
+        self.update(group.id, |entry| {
+            if entry.group.as_ref().is_some_and(|found| Arc::ptr_eq(found, group)) { entry.group.take() } else { None }
+        });
+    }
+
+    /// Enters a session under its number.
+    pub fn enter_session(&self, session: &Arc<Session>) {
+        self.entry(session.id, |entry| entry.session = Some(session.clone()));
+    }
+
+    /// Takes a session that has lost its last group out.
+    pub fn remove_session(&self, session: &Arc<Session>) {
+        self.update(session.id, |entry| {
+            let same = entry.session.as_ref().is_some_and(|found| Arc::ptr_eq(found, session));
+            if same { entry.session.take() } else { None }
+        });
+    }
+
+    fn shard(&self, pid: Pid) -> &Shard {
+        &self.shards[pid.unsigned_abs() as usize % SHARDS]
+    }
+
+    fn look<R>(&self, pid: Pid, read: impl FnOnce(&Entry) -> Option<R>) -> Option<R> {
+        self.shard(pid).lock().get(&pid).and_then(read)
+    }
+
+    /// Changes an entry, which is made if need be.
+    fn entry(&self, pid: Pid, change: impl FnOnce(&mut Entry)) {
+        change(self.shard(pid).lock().entry(pid).or_default());
+    }
+
+    /// Changes an entry that may exist, and frees the number if nothing is left. What `change` took out is given
+    /// back, so that it is dropped after the lock.
+    fn update<R>(&self, pid: Pid, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let mut shard = self.shard(pid).lock();
+        let entry = shard.get_mut(&pid)?;
+        let taken = change(entry);
+        if entry.is_empty() {
+            shard.remove(&pid);
+        }
+        Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_that_is_dropped_frees_its_number() {
+        let table = PidTable::new();
+        let first = table.allocate().expect("room");
+        assert_eq!(first.pid(), 1);
+        assert_eq!(table.allocate_exact(1).err(), Some(Errno::EEXIST));
+        drop(first);
+        assert_eq!(table.allocate_exact(1).expect("free again").pid(), 1);
+    }
+
+    #[test]
+    fn numbers_ascend_and_start_again_above_the_reserved_ones() {
+        let table = PidTable::new();
+        table.last.store(PID_MAX - 2, Ordering::Relaxed);
+        assert_eq!(table.allocate().expect("room").pid(), PID_MAX - 1);
+        assert_eq!(table.allocate().expect("room").pid(), RESERVED_PIDS);
+    }
+}

@@ -1,0 +1,257 @@
+//! [`Thread`]: the half of a thread that others may touch.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::task::Waker;
+
+use runtime::{TaskContext, TaskParams};
+
+use super::user::Charge;
+use super::{OwnedLocks, Pid, Policy, Process, Times, Usage};
+use crate::fs::{Capabilities, Cred, FdTable, FsContext};
+use crate::mem::AddressSpace;
+use crate::signal::{Signal, ThreadSignals, Work};
+use crate::sync::{Rank, SpinLock};
+
+/// The shared half of a thread.
+pub struct Thread {
+    /// The process it belongs to.
+    pub process: Arc<Process>,
+    /// Its signals, the work it has to do before it returns to user mode, and how to wake its task.
+    pub signals: Arc<ThreadSignals>,
+    /// Where its task may run, and its share.
+    pub params: TaskParams,
+    /// Processor time, faults, switches.
+    pub times: Times,
+    /// When it began, in nanoseconds of the monotonic clock.
+    pub start_ns: u64,
+
+    /// Cleared, and its futex woken, when the thread ends (set_tid_address(2)). 0: none.
+    pub clear_child_tid: AtomicU64,
+    /// The head of its robust list (set_robust_list(2)). 0: none.
+    pub robust_list: AtomicU64,
+    /// Sent to its process when its parent ends (`PR_SET_PDEATHSIG`). 0: none.
+    parent_death_signal: AtomicU32,
+    /// Its [`Policy`].
+    policy: AtomicU32,
+    /// How late its timers may be (`PR_SET_TIMERSLACK`). Kept and reported.
+    pub timer_slack_ns: AtomicU64,
+    /// No execve raises its privileges any more (`PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privs: AtomicBool,
+
+    /// Rank `Futex`: locks that others wait for it to release.
+    pub owned_locks: OwnedLocks,
+    /// Rank `Holdings`: its place in its user's account; none once it has ended.
+    charge: SpinLock<Option<Charge>>,
+    /// Rank `Holdings`: what it works with, for others to see; its own view is in the private half.
+    holdings: SpinLock<Holdings>,
+    /// Rank `Holdings`: its name (`PR_SET_NAME`), padded with zeros.
+    comm: SpinLock<[u8; COMM_BYTES]>,
+}
+
+/// Room for a thread's name, the final NUL included (`TASK_COMM_LEN`).
+pub const COMM_BYTES: usize = 16;
+
+/// How late Linux's timers may be unless told otherwise.
+pub const DEFAULT_TIMER_SLACK_NS: u64 = 50_000;
+
+/// What a thread works with. Shared with other threads as clone(2) was told.
+#[derive(Clone)]
+pub struct Holdings {
+    /// Its memory; none once it has begun to end.
+    pub space: Option<Arc<AddressSpace>>,
+    /// Its descriptors; none once it has begun to end.
+    pub files: Option<Arc<FdTable>>,
+    /// Its root, directory and umask; none once it has begun to end.
+    pub fs: Option<Arc<FsContext>>,
+    /// Who it is.
+    pub cred: Arc<Cred>,
+}
+
+impl Thread {
+    /// The shared half of a thread of `process`.
+    pub fn new(
+        process: Arc<Process>,
+        signals: ThreadSignals,
+        params: TaskParams,
+        holdings: Holdings,
+        charge: Charge,
+    ) -> Self {
+        Self {
+            process,
+            signals: Arc::new(signals),
+            params,
+            times: Times::default(),
+            start_ns: crate::arch::monotonic_ns(),
+            clear_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+            parent_death_signal: AtomicU32::new(0),
+            policy: AtomicU32::new(Policy::DEFAULT.to_bits()),
+            timer_slack_ns: AtomicU64::new(DEFAULT_TIMER_SLACK_NS),
+            no_new_privs: AtomicBool::new(false),
+            owned_locks: OwnedLocks::new(),
+            charge: SpinLock::new(Rank::Holdings, Some(charge)),
+            holdings: SpinLock::new(Rank::Holdings, holdings),
+            comm: SpinLock::new(Rank::Holdings, [0; COMM_BYTES]),
+        }
+    }
+
+    /// The thread's number. Changes once in a life: a thread that executes a new program takes its leader's.
+    #[inline]
+    pub fn tid(&self) -> Pid {
+        self.signals.tid()
+    }
+
+    /// Whether it is the thread its process is named after.
+    pub fn is_leader(&self) -> bool {
+        self.tid() == self.process.pid
+    }
+
+    /// The work at hand.
+    #[inline]
+    pub fn work(&self) -> Work {
+        self.signals.work()
+    }
+
+    /// Gives the thread work, and gets it out of user mode or of an interruptible wait to do it.
+    pub fn post(&self, work: Work) {
+        self.signals.post(work);
+    }
+
+    /// Takes work back, or marks it as done.
+    pub fn clear(&self, work: Work) {
+        self.signals.clear_work(work);
+    }
+
+    /// Whether an interruptible wait has to end.
+    #[inline]
+    pub fn interrupted(&self) -> bool {
+        self.signals.is_interrupted()
+    }
+
+    /// Has the thread's task polled again.
+    pub fn wake(&self) {
+        self.signals.wake();
+    }
+
+    /// Says how to wake the thread's task.
+    pub fn set_waker(&self, waker: Option<Waker>) {
+        self.signals.set_waker(waker);
+    }
+
+    /// What it works with at this moment.
+    pub fn holdings(&self) -> Holdings {
+        self.holdings.lock().clone()
+    }
+
+    /// Changes what it works with. What `change` gives back is dropped after the lock.
+    pub fn update_holdings<R>(&self, change: impl FnOnce(&mut Holdings) -> R) -> R {
+        change(&mut self.holdings.lock())
+    }
+
+    /// Its memory, unless it has begun to end.
+    pub fn space(&self) -> Option<Arc<AddressSpace>> {
+        self.holdings.lock().space.clone()
+    }
+
+    /// Who it is.
+    pub fn cred(&self) -> Arc<Cred> {
+        self.holdings.lock().cred.clone()
+    }
+
+    /// Whether a thread of these credentials may look into it (`ptrace_may_access()` with the real ids).
+    pub fn may_be_seen_by(&self, cred: &Cred) -> bool {
+        let own = self.cred();
+        let same = [own.uid, own.euid, own.suid].iter().all(|uid| *uid == cred.uid)
+            && [own.gid, own.egid, own.sgid].iter().all(|gid| *gid == cred.gid);
+        let dumpable = self.process.dumpable.load(Ordering::Relaxed) == 1;
+        same && dumpable || cred.capable(Capabilities::SYS_PTRACE)
+    }
+
+    /// Its name, padded with zeros.
+    pub fn comm(&self) -> [u8; COMM_BYTES] {
+        *self.comm.lock()
+    }
+
+    /// Names it; a longer name is cut.
+    pub fn set_comm(&self, name: &[u8]) {
+        let mut comm = [0; COMM_BYTES];
+        let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len()).min(COMM_BYTES - 1);
+        comm[..len].copy_from_slice(&name[..len]);
+        *self.comm.lock() = comm;
+    }
+
+    /// The signal its process gets when its parent ends.
+    pub fn parent_death_signal(&self) -> Option<Signal> {
+        Signal::new(self.parent_death_signal.load(Ordering::Relaxed))
+    }
+
+    /// Sets the signal its process gets when its parent ends.
+    pub fn set_parent_death_signal(&self, signal: Option<Signal>) {
+        self.parent_death_signal.store(signal.map_or(0, |signal| signal.number().into()), Ordering::Relaxed);
+    }
+
+    /// Takes on what a new thread has from its creator and shares with nobody.
+    pub fn inherit(&self, creator: &Thread) {
+        *self.comm.lock() = creator.comm();
+        let (policy, _) = creator.policy().of_child(creator.params.nice());
+        self.set_policy(policy);
+        self.timer_slack_ns.store(creator.timer_slack_ns.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.no_new_privs.store(creator.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// One more place in the account of the thread's user.
+    pub fn charge_another(&self) -> Charge {
+        let charge = self.charge.lock();
+        charge.as_ref().map_or_else(|| Charge::of_user(0), Charge::another)
+    }
+
+    /// Replaces the thread's place in an account: its user changed, or it ends.
+    pub fn set_charge(&self, charge: Option<Charge>) {
+        let old = core::mem::replace(&mut *self.charge.lock(), charge);
+        drop(old);
+    }
+
+    /// What it has used by now, the stretch of time under way included.
+    pub fn usage_now(&self) -> Usage {
+        self.times.get_now(self.signals.is_running())
+    }
+
+    /// The scheduling parameters a thread it creates starts with.
+    pub fn child_params(&self) -> TaskParams {
+        let (_, nice) = self.policy().of_child(self.params.nice());
+        TaskParams::new(self.params.affinity(), nice)
+    }
+
+    /// Its scheduling policy.
+    pub fn policy(&self) -> Policy {
+        Policy::from_bits(self.policy.load(Ordering::Relaxed))
+    }
+
+    /// Sets its scheduling policy.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(policy.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl TaskContext for Thread {
+    fn params(&self) -> &TaskParams {
+        &self.params
+    }
+
+    /// Loads the thread's address space and begins to count its time.
+    fn switch_in(&self, now_ns: u64) {
+        self.signals.enter_cpu();
+        if let Some(space) = &self.holdings.lock().space {
+            space.activate();
+        }
+        self.times.begin();
+        self.process.timers.thread_runs(&self.process, now_ns);
+    }
+
+    /// Whatever the thread did since it last left user mode was done in the kernel.
+    fn switch_out(&self, _now_ns: u64) {
+        self.times.mark_system();
+        self.signals.leave_cpu();
+    }
+}

@@ -1,0 +1,154 @@
+//! /proc/sys: the kernel's settings (`Documentation/admin-guide/sysctl`).
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+
+use abi::Errno;
+
+use super::node::{Body, Entry, Table, Text};
+use crate::dev::random;
+use crate::fs::{Capabilities, Cred, FileKind};
+use crate::process::uts;
+
+/// A directory of settings.
+macro_rules! directory {
+    ($name:literal, $entries:ident) => {
+        Entry { name: $name, kind: FileKind::Directory, mode: 0o555, make: |_| directory($entries) }
+    };
+}
+
+/// /proc/sys itself.
+pub fn root() -> Body {
+    const ENTRIES: &[Entry<()>] =
+        &[directory!("fs", FS), directory!("kernel", KERNEL), directory!("net", NET), directory!("vm", VM)];
+    directory(ENTRIES)
+}
+
+fn directory(entries: &'static [Entry<()>]) -> Body {
+    Body::Directory(Box::new(Table { subject: (), entries }))
+}
+
+/// A setting that says how the kernel is and cannot be changed.
+macro_rules! fixed {
+    ($name:literal, $value:expr) => {
+        Entry {
+            name: $name,
+            kind: FileKind::Regular,
+            mode: 0o444,
+            make: |_| {
+                Body::Text(Box::new(|text: &mut Text| {
+                    text.put(format_args!("{}\n", $value));
+                    Ok(())
+                }))
+            },
+        }
+    };
+}
+
+/// A name that uname(2) gives and root can change.
+macro_rules! name {
+    ($name:literal, $field:ident, $set:path) => {
+        Entry {
+            name: $name,
+            kind: FileKind::Regular,
+            mode: 0o644,
+            make: |_| {
+                Body::Setting(
+                    Box::new(|text: &mut Text| {
+                        let names = uts::names();
+                        let end = names.$field.iter().position(|&byte| byte == 0).unwrap_or(names.$field.len());
+                        text.bytes(&names.$field[..end]);
+                        text.bytes(b"\n");
+                        Ok(())
+                    }),
+                    Box::new(|bytes: &[u8], cred: &Cred| {
+                        const MAX_BYTES: usize = 64;
+                        if !cred.capable(Capabilities::SYS_ADMIN) {
+                            return Err(Errno::EPERM);
+                        }
+                        let line = bytes.split(|&byte| byte == b'\n' || byte == 0).next().unwrap_or_default();
+                        $set(&line[..line.len().min(MAX_BYTES)]);
+                        Ok(())
+                    }),
+                )
+            },
+        }
+    };
+}
+
+const KERNEL: &[Entry<()>] = &[
+    fixed!("cap_last_cap", 40),
+    fixed!("core_pattern", "core"),
+    fixed!("core_uses_pid", 0),
+    name!("domainname", domainname, uts::set_domain),
+    name!("hostname", nodename, uts::set_host),
+    fixed!("msgmax", 8192),
+    fixed!("msgmnb", 16384),
+    fixed!("ngroups_max", 65536),
+    fixed!("osrelease", uts::RELEASE),
+    fixed!("ostype", "Linux"),
+    fixed!("overflowgid", 65534),
+    fixed!("overflowuid", 65534),
+    fixed!("panic", 0),
+    fixed!("pid_max", 32768),
+    fixed!("printk", "7\t4\t1\t7"),
+    directory!("random", RANDOM),
+    fixed!("randomize_va_space", 2),
+    fixed!("sched_rt_runtime_us", 950_000),
+    fixed!("shmmax", u64::MAX - (1 << 24)),
+    fixed!("tainted", 0),
+    fixed!("threads-max", 15_731),
+    fixed!("version", uts::VERSION),
+];
+
+const RANDOM: &[Entry<()>] =
+    &[fixed!("boot_id", boot_id()), fixed!("entropy_avail", 256), fixed!("poolsize", 256), fixed!("uuid", uuid())];
+
+const FS: &[Entry<()>] = &[
+    directory!("epoll", EPOLL),
+    fixed!("file-max", u64::MAX / 2),
+    fixed!("file-nr", "0\t0\t9223372036854775807"),
+    directory!("inotify", INOTIFY),
+    fixed!("lease-break-time", 45),
+    fixed!("nr_open", crate::fs::MAX_DESCRIPTORS),
+    fixed!("pipe-max-size", 1 << 20),
+    fixed!("protected_hardlinks", 0),
+    fixed!("protected_symlinks", 0),
+    fixed!("suid_dumpable", 0),
+];
+
+const EPOLL: &[Entry<()>] = &[fixed!("max_user_watches", 1_000_000)];
+
+const INOTIFY: &[Entry<()>] =
+    &[fixed!("max_queued_events", 16384), fixed!("max_user_instances", 128), fixed!("max_user_watches", 65536)];
+
+const VM: &[Entry<()>] = &[
+    fixed!("max_map_count", crate::mem::space::MAX_MAP_COUNT),
+    fixed!("min_free_kbytes", 4096),
+    fixed!("mmap_min_addr", crate::mem::MMAP_MIN_ADDR),
+    fixed!("overcommit_memory", 1),
+    fixed!("overcommit_ratio", 50),
+    fixed!("swappiness", 60),
+];
+
+const NET: &[Entry<()>] = &[directory!("core", NET_CORE)];
+
+const NET_CORE: &[Entry<()>] = &[fixed!("somaxconn", 4096)];
+
+/// A random identifier (RFC 4122, version 4).
+fn uuid() -> String {
+    let mut bytes = [0; 16];
+    random::fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex =
+        |range: core::ops::Range<usize>| -> String { bytes[range].iter().map(|byte| format!("{byte:02x}")).collect() };
+    format!("{}-{}-{}-{}-{}", hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16))
+}
+
+/// The identifier of this boot.
+fn boot_id() -> String {
+    static BOOT_ID: spin::Once<String> = spin::Once::new();
+    BOOT_ID.call_once(uuid).clone()
+}

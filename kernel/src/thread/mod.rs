@@ -1,0 +1,25 @@
+//! Threads: birth ([`clone`]), life ([`run`]), death ([`exit`]), and a new life in the same body ([`exec`]).
+//!
+//! A thread has two halves: [`crate::process::Thread`], which others reach through an `Arc`, and [`Private`], a local of the
+//! thread's future that only the thread itself touches.
+
+pub mod clone;
+pub mod exec;
+pub mod exec_file;
+pub mod exit;
+pub mod frame;
+pub mod futex;
+pub mod init;
+mod interruptible;
+mod private;
+mod robust;
+pub mod run;
+pub mod signal;
+#[cfg(test)]
+mod tests;
+mod vfork;
+
+pub use crate::process::Thread;
+pub use interruptible::{Interrupted, Interruptible};
+pub use private::Private;
+pub use vfork::VforkWait;

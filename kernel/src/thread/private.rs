@@ -1,0 +1,61 @@
+//! [`Private`]: the half of a thread that only the thread itself touches.
+
+use alloc::sync::Arc;
+use core::ops::Range;
+
+use super::vfork::Released;
+use crate::arch::sigframe::LastFault;
+use crate::arch::{LiveState, UserContext};
+use crate::fs::{Cred, FdTable, FsContext};
+use crate::mem::AddressSpace;
+use crate::process::{Holdings, Thread};
+use crate::signal::ExitStatus;
+
+/// Lives in the thread's future. No locks: what others may look at as well is kept twice, here and in the
+/// thread's [`Holdings`], and changed in both by [`Private::hold`].
+pub struct Private {
+    /// The registers, while the thread is in the kernel.
+    pub context: UserContext,
+    /// Vector registers and segment bases. Not moved once the thread has run: the CPU knows its address.
+    pub live: LiveState,
+    /// Its memory.
+    pub space: Arc<AddressSpace>,
+    /// Its descriptors.
+    pub files: Arc<FdTable>,
+    /// Its root, directory and umask.
+    pub fs: Arc<FsContext>,
+    /// Who it is.
+    pub cred: Arc<Cred>,
+    /// Set by exit(2): the thread ends before it enters user mode again.
+    pub exit: Option<ExitStatus>,
+    /// The number of the system call whose result is in the registers, until user mode is entered: a signal may have
+    /// it made again (`orig_rax`).
+    pub call: Option<u64>,
+    /// What signal frames show of its last fault.
+    pub last_fault: LastFault,
+    /// Where clone(2) wants the tid stored before the thread first runs (`CLONE_CHILD_SETTID`). 0: nowhere.
+    pub set_child_tid: u64,
+    /// A stack the kernel gave the thread because its creator gave none; unmapped at its end.
+    pub own_stack: Option<Range<u64>>,
+    /// Dropped when the thread has left its creator's memory: the creator, which is in vfork(2), goes on.
+    pub vfork: Option<Released>,
+}
+
+impl Private {
+    /// Replaces what the thread works with, here and where others see it.
+    pub fn hold(&mut self, thread: &Thread, change: impl FnOnce(&mut Private)) {
+        change(self);
+        let old = thread.update_holdings(|holdings| core::mem::replace(holdings, self.holdings()));
+        drop(old);
+    }
+
+    /// The copy for others to see.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            space: Some(self.space.clone()),
+            files: Some(self.files.clone()),
+            fs: Some(self.fs.clone()),
+            cred: self.cred.clone(),
+        }
+    }
+}

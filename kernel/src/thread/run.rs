@@ -1,0 +1,168 @@
+//! The life of a thread: one future, from its first entry into user mode to its end.
+//!
+//! A trap comes back from [`UserContext::enter`] as a value. A system call that need not wait is a call through the table
+//! and touches no queue, lock or allocator on its way; one that waits is awaited right here, and with it the whole
+//! thread. Before user mode is entered, the thread sees to the work others have given it: signals, stops, its end.
+//!
+//! [`UserContext::enter`]: crate::arch::UserContext::enter
+
+use alloc::sync::Arc;
+use core::future::{Future, poll_fn};
+use core::task::Poll;
+
+use super::exit;
+use super::signal::{self, Verdict};
+use super::{Private, Thread};
+use crate::arch::{PageFaultError, Trap};
+use crate::mem::{self, FaultError, UserWord};
+use crate::sync::executor;
+use crate::syscall::{self, Cx};
+
+/// Starts a thread: its task is queued and will run on one of the CPUs its parameters allow.
+pub fn start(thread: Arc<Thread>, private: Private) {
+    executor::spawn(thread.clone(), run(thread, private));
+}
+
+/// A thread from its first instruction to its end. A block rather than an `async fn`: that would keep its arguments twice.
+fn run(thread: Arc<Thread>, mut private: Private) -> impl Future<Output = ()> + Send {
+    async move {
+        poll_fn(|cx| {
+            thread.set_waker(Some(cx.waker().clone()));
+            Poll::Ready(())
+        })
+        .await;
+        store_child_tid(&thread, &mut private);
+        let status = live(&thread, &mut private).await;
+        exit::end(&thread, &mut private, status);
+        thread.set_waker(None);
+    }
+}
+
+/// `CLONE_CHILD_SETTID`: the new thread's own space is current now, and it has not run yet. A bad address is ignored,
+/// as on Linux.
+fn store_child_tid(thread: &Thread, private: &mut Private) {
+    let address = core::mem::take(&mut private.set_child_tid);
+    if address != 0 {
+        let tid = thread.tid().cast_unsigned();
+        let _ = UserWord::new(address).and_then(|word| word.store(tid));
+    }
+}
+
+/// In and out of user mode until the thread has to end; gives its status.
+async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::ExitStatus {
+    loop {
+        if (!thread.work().is_empty() || private.call.is_some())
+            && let Verdict::End(status) = signal::attend(thread, private).await
+        {
+            return status;
+        }
+        if executor::need_resched() {
+            executor::yield_now().await;
+            continue;
+        }
+        match until_await(thread, private) {
+            None => {}
+            Some(Trap::Syscall) => system_call(thread, private).await,
+            Some(Trap::PageFault { address, error }) => page_fault(thread, private, address, error),
+            Some(Trap::Exception { vector, error }) => signal::exception(thread, private, vector, error),
+            Some(Trap::Interrupt { .. }) => executor::serve_interrupts(),
+        }
+    }
+}
+
+/// In and out of user mode for as long as nothing has to be awaited, with everything in registers: a future keeps its
+/// state in memory. Gives the trap that asks for more, or `None` when there is work or the CPU is to be yielded.
+fn until_await(thread: &Arc<Thread>, private: &mut Private) -> Option<Trap> {
+    loop {
+        thread.times.mark_system();
+        let trap = private.context.enter(&private.live);
+        thread.times.mark_user();
+        match trap {
+            Trap::Syscall if quick_call(thread, private) => {}
+            Trap::PageFault { address, error } if mend(thread, private, address, error) => {}
+            trap => return Some(trap),
+        }
+        if !thread.work().is_empty() || private.call.is_some() || executor::need_resched() {
+            return None;
+        }
+    }
+}
+
+/// Runs the system call in the registers if it is one that cannot wait and is not traced.
+#[inline]
+fn quick_call(thread: &Arc<Thread>, private: &mut Private) -> bool {
+    let number = private.context.rax;
+    if syscall::trace::enabled(number) {
+        return false;
+    }
+    match syscall::call_now(&mut Cx { thread, private }, number) {
+        Some(result) => {
+            syscall::finish(private, number, result);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Mends a page fault if the address space can.
+#[inline]
+fn mend(thread: &Thread, private: &Private, address: u64, error: PageFaultError) -> bool {
+    let mended = private.space.fault(address, mem::Access::of_fault(error)).is_ok();
+    if mended {
+        thread.times.add_fault();
+    }
+    mended
+}
+
+/// Runs a system call that may wait, or is traced, and leaves its result in the registers.
+#[inline]
+async fn system_call(thread: &Arc<Thread>, private: &mut Private) {
+    let number = private.context.rax;
+    let registers = private.context.syscall_arguments();
+    if syscall::trace::enabled(number) {
+        return traced_call(thread, private, number, registers).await;
+    }
+    let result = syscall::call_wait(&mut Cx { thread, private }, number, registers).await;
+    syscall::finish(private, number, result);
+}
+
+/// The same with a line in the log.
+#[cold]
+async fn traced_call(thread: &Arc<Thread>, private: &mut Private, number: u64, registers: [u64; 6]) {
+    let line = syscall::trace::begin(thread.tid(), number, &registers);
+    let mut cx = Cx { thread, private };
+    let result = match syscall::call_now(&mut cx, number) {
+        Some(result) => result,
+        None => alloc::boxed::Box::pin(syscall::call_wait(&mut cx, number, registers)).await,
+    };
+    let returns = private.exit.is_none() && !thread.signals.is_killed();
+    syscall::trace::end(line, returns.then_some(result));
+    syscall::finish(private, number, result);
+}
+
+/// Mends a page fault, or turns it into a signal.
+fn page_fault(thread: &Arc<Thread>, private: &mut Private, address: u64, error: PageFaultError) {
+    let access = mem::Access::of_fault(error);
+    match private.space.fault(address, access) {
+        Ok(()) => thread.times.add_fault(),
+        Err(FaultError::NoMemory) => signal::out_of_memory(thread),
+        Err(failure) => signal::fault(thread, private, address, failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_thread_costs_little_memory() {
+        let (future, thread) = (future_bytes(run), size_of::<Thread>() + size_of::<crate::signal::ThreadSignals>());
+        std::println!("a thread: {future} bytes of future, {thread} bytes of shared halves");
+        // On the host the wait queues and live states differ a little from the machine's.
+        assert!(future + thread <= 1920, "{future} + {thread}");
+    }
+}
