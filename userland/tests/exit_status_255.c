@@ -1,0 +1,8 @@
+// cpus: 1
+// status: 255
+/* exit_group's status reaches whoever waits. */
+#include <unistd.h>
+
+int main(void) {
+	_exit(255);
+}
