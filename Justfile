@@ -1,0 +1,54 @@
+# Every command a person types. `./just` installs what is missing first; with `just` installed, `just` alone does after that.
+#
+# `run` and `qemu` share these options, given by environment:
+#   SMP=2  MEM=512M  CPU=max,…  TIMEOUT=seconds  APPEND='kernel command line'  LOG=1  TRACE=1 or TRACE=clone,futex
+#   ICOUNT=1 (guest time counts instructions)  MACHINE=microvm or pc  PROFILE=release or checked
+set dotenv-path := "target/setup/env"
+set positional-arguments
+
+# Where the command was typed: paths given as arguments start there.
+export RUSTOS_FROM := env("RUSTOS_FROM", invocation_directory())
+
+# Silent, unless there is much to build.
+tests := "cargo run " + (if path_exists("target/debug/tests") == "true" { "-q" } else { "" }) + " -p tests --"
+xtask := "cargo run " + (if path_exists("target/debug/xtask") == "true" { "-q" } else { "" }) + " -p xtask --"
+
+# What can be done
+default:
+    @just --list --unsorted
+
+# Build the kernel and the userland programs
+build:
+    @{{xtask}} build
+
+# Run a program of the host (static ELF) on RustOS: its output, its exit status
+[no-exit-message]
+run PROGRAM *ARGS:
+    @{{xtask}} run "$@"
+
+# Boot a machine with a shell; Ctrl-A X leaves
+[no-exit-message]
+qemu *ARGS:
+    @{{xtask}} qemu "$@"
+
+# Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, or --host, --guest, --linux
+[no-exit-message]
+test *FILTER:
+    @{{tests}} "$@"
+
+# Hold formatting, lints and documentation against the house rules
+[no-exit-message]
+check:
+    @{{xtask}} check
+
+# Measure RustOS against Debian's Linux in the same QEMU; LINE: names of lines, else all, which rewrites docs/benchmarks.md
+bench *LINE:
+    @{{xtask}} bench "$@"
+
+# List the system calls there are, and how much of each
+syscalls:
+    @cargo run -q -p kernel
+
+# Forget everything built and fetched into the clone
+clean:
+    rm -rf target

@@ -1,0 +1,55 @@
+//! All tests, and their sum: `tests [--host | --guest | --linux] [FILTER…]`.
+//!
+//! The host part is `cargo test` of every crate. The guest part runs each program of `userland/tests` on the host's Linux
+//! and on RustOS, on every number of CPUs it asks for, and wants the same output and status: Linux is the oracle.
+//! `--linux` only holds the programs' runs on Linux against what their sources say: for whoever writes one.
+//! A filter is a part of a program's name. The last line printed is `N passed, N failed`; the status is 1 if any failed.
+//!
+//! [`case`] reads what a program wants, [`oracle`] runs it on Linux, [`guest`] on RustOS, many programs a boot,
+//! [`frames`] takes their answers apart, [`verdict`] compares, [`cargo`] runs the host's tests.
+
+mod cargo;
+mod case;
+mod frames;
+mod guest;
+mod oracle;
+mod verdict;
+
+use std::env;
+use std::io;
+use std::process::ExitCode;
+
+use crate::verdict::Tally;
+
+fn main() -> ExitCode {
+    let mut filters: Vec<String> = env::args().skip(1).collect();
+    let part =
+        if filters.first().is_some_and(|word| word.starts_with("--")) { filters.remove(0) } else { String::new() };
+    match run(&part, &filters) {
+        Ok(tally) => {
+            println!("{} passed, {} failed", tally.passed, tally.failed);
+            ExitCode::from(u8::from(tally.failed > 0))
+        }
+        Err(error) => {
+            eprintln!("tests: {error}");
+            println!("0 passed, 1 failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(part: &str, filters: &[String]) -> io::Result<Tally> {
+    match part {
+        "--host" => cargo::test(filters),
+        "--guest" => guest::suite(filters),
+        "--linux" => oracle::suite(filters),
+        // A filter names programs of userland.
+        "" if !filters.is_empty() => guest::suite(filters),
+        "" => {
+            let mut tally = cargo::test(filters)?;
+            tally += guest::suite(filters)?;
+            Ok(tally)
+        }
+        other => Err(io::Error::other(format!("{other}: neither --host, --guest nor --linux"))),
+    }
+}
