@@ -1,25 +1,39 @@
-//! The host's own tests: `cargo test` of the workspace, its output passed on and its results added up.
+//! The host's own tests: `cargo test` of the workspace, its output passed on and its results added up. Tests that hang are
+//! ended, with all that cargo has started, and count as a failure.
 
 use std::io::{self, BufRead, BufReader};
-use std::process::Stdio;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use xtask::build;
 
 use crate::verdict::Tally;
 
-/// Runs `cargo test` for every crate. A crate that does not compile counts as one failure.
+/// The longest that cargo may be silent: a line is written when a crate's tests have run, or a screen's width of them.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// Runs `cargo test` for every crate. A crate that does not compile counts as one failure, and so do tests that hang.
 pub fn test(filters: &[String]) -> io::Result<Tally> {
     let mut cargo = build::cargo("test");
     cargo.args(["--quiet", "--workspace", "--no-fail-fast", "--"]).args(filters);
-    let mut child = cargo.stdout(Stdio::piped()).spawn()?;
+    let mut child = cargo.process_group(0).stdout(Stdio::piped()).spawn()?;
     let mut tally = Tally::default();
     if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines() {
-            let line = line?;
-            match results(&line) {
-                Some(results) => tally += results,
-                None if line.is_empty() || line.starts_with("running ") => {}
-                None => println!("{line}"),
+        let lines = lines(output);
+        loop {
+            match lines.recv_timeout(SILENCE) {
+                Ok(line) => tally += take_line(&line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    println!("FAIL cargo test (silent for {} s, ended)", SILENCE.as_secs());
+                    end(&child);
+                    tally.failed += 1;
+                    break;
+                }
             }
         }
     }
@@ -30,6 +44,38 @@ pub fn test(filters: &[String]) -> io::Result<Tally> {
     }
     println!("host: {} passed, {} failed", tally.passed, tally.failed);
     Ok(tally)
+}
+
+/// Reads lines in a thread of its own, so that waiting for them can have an end.
+fn lines(output: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// What a line of cargo's says of results; a line that says nothing is passed on.
+fn take_line(line: &str) -> Tally {
+    if let Some(results) = results(line) {
+        return results;
+    }
+    if !line.is_empty() && !line.starts_with("running ") {
+        println!("{line}");
+    }
+    Tally::default()
+}
+
+/// Kills cargo and the test programs below it: they are one process group.
+fn end(child: &Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It may have ended just now; then there is nothing left to kill.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
 }
 
 /// The counts of a line `test result: ok. 13 passed; 0 failed; …`.

@@ -41,6 +41,12 @@ pub fn spawn(context: Arc<dyn TaskContext>, future: impl Future<Output = ()> + S
     drop(current().spawn("task", Hooked { context, future }));
 }
 
+/// Whether a task that yields may go on at once: never here. Only between polls do the simulated CPUs take turns and does
+/// virtual time pass, so a task that waits by yielding would wait for ever.
+pub fn is_alone() -> bool {
+    false
+}
+
 pin_project_lite::pin_project! {
     /// A task's future with the hooks of its context around each poll.
     struct Hooked<F> {

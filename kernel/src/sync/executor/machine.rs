@@ -75,3 +75,10 @@ pub fn executor() -> &'static Executor<Machine> {
 pub fn spawn(context: Arc<dyn TaskContext>, future: impl Future<Output = ()> + Send + 'static) {
     drop(executor().spawn(Context(context), future));
 }
+
+/// Whether no other task is ready on this CPU.
+#[inline]
+pub fn is_alone() -> bool {
+    let executor = executor();
+    executor.stats(executor.platform().cpu()).queued == 0
+}

@@ -43,13 +43,6 @@ pub fn need_resched() -> bool {
     executor.need_resched(executor.platform().cpu())
 }
 
-/// Whether no other task is ready on this CPU.
-#[inline]
-pub fn is_alone() -> bool {
-    let executor = executor();
-    executor.stats(executor.platform().cpu()).queued == 0
-}
-
 /// Serves what has interrupted this CPU in user mode or while idle.
 pub fn serve_interrupts() {
     let executor = executor();
