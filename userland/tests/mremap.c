@@ -86,6 +86,22 @@ TEST(a_map_moves_to_a_fixed_place_and_replaces_what_is_there) {
 	munmap(to, 4 * PAGE);
 }
 
+/* Old and new place share a page table that maps nothing else. */
+TEST(a_map_that_moves_a_little_keeps_its_pages) {
+	char *area = anonymous(3072 * PAGE);
+	char *table = (char *)(((long)area + 512 * PAGE) & -(512l * PAGE));
+	CHECK_EQ(munmap(area, 3072 * PAGE), 0);
+	char *map = mmap(table + 64 * PAGE, 2 * PAGE, RW, ANON | MAP_FIXED, -1, 0);
+	CHECK(map == table + 64 * PAGE);
+	map[0] = 5, map[PAGE] = 6;
+	CHECK(mremap(map, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, table) == table);
+	CHECK_EQ(table[0], 5);
+	CHECK_EQ(table[PAGE], 6);
+	CHECK_EQ(table[3 * PAGE], 0);
+	CHECK(!reads(map));
+	munmap(table, 4 * PAGE);
+}
+
 TEST(dontunmap_leaves_an_empty_map_behind) {
 	char *from = anonymous(PAGE);
 	from[0] = 9;

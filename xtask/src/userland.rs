@@ -1,7 +1,8 @@
 //! Builds the programs of `userland/`: each C source by musl-gcc, the Rust ones by cargo for the musl target.
 //!
-//! On Debian's Rust the standard library is built from its sources and linked by musl-gcc. It wants a `libunwind.a`:
-//! libgcc's unwinder does, with a stub for the one function of glibc that it calls.
+//! musl-gcc links those as well, whichever Rust it is: rustup's would put its own start files into a program that brings
+//! one of its own. Rust's standard library then wants a `libunwind.a`: libgcc's unwinder does, with a stub for the one
+//! function of glibc that it calls. On Debian's Rust the standard library is built from its sources.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -127,13 +128,12 @@ fn rust_programs() -> io::Result<Vec<Program>> {
     if output.join(RUST_TARGET).exists() {
         cargo.arg("--quiet");
     }
+    cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER", "musl-gcc");
+    // Not position-independent: musl-gcc knows no -static-pie, it would make a dynamic program.
+    let flags = "-C link-self-contained=no -C target-feature=+crt-static -C relocation-model=static";
+    cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", format!("{flags} -L {}", unwinder()?.display()));
     if libraries_from_source() {
-        let unwinder = unwinder()?;
         cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort");
-        cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER", "musl-gcc");
-        // Not position-independent: musl-gcc knows no -static-pie, it would make a dynamic program.
-        let flags = "-C link-self-contained=no -C target-feature=+crt-static -C relocation-model=static";
-        cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", format!("{flags} -L {}", unwinder.display()));
     }
     run(cargo, "building userland/rust")?;
     let mut programs = Vec::new();

@@ -20,7 +20,7 @@ pub struct OwnedLocks(SpinLock<State>);
 #[derive(Default)]
 struct State {
     keys: Vec<FutexKey>,
-    /// The thread has passed its locks on and will release no more.
+    /// The thread has passed its locks on and will release no more of this address space's.
     closed: bool,
 }
 
@@ -43,12 +43,17 @@ impl OwnedLocks {
         self.0.lock().keys.retain(|other| *other != key);
     }
 
-    /// Whether the thread has ended as far as its locks go.
+    /// Whether the thread is leaving its address space and has passed its locks on.
     pub fn is_closed(&self) -> bool {
         self.0.lock().closed
     }
 
-    /// Takes all at the thread's end.
+    /// The thread goes on in another address space, having passed on what it owned in the old one.
+    pub fn reopen(&self) {
+        self.0.lock().closed = false;
+    }
+
+    /// Takes all when the thread leaves its address space.
     pub fn close(&self) -> Vec<FutexKey> {
         let mut state = self.0.lock();
         state.closed = true;

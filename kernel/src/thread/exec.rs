@@ -173,6 +173,7 @@ fn take_leaders_place(thread: &Arc<Thread>) {
 fn change_over(thread: &Arc<Thread>, private: &mut Private, new: Prepared) {
     let process = &thread.process;
     exit::release_memory(thread, private);
+    thread.owned_locks.reopen();
     let files = if Arc::strong_count(&private.files) > 2 { private.files.fork() } else { private.files.clone() };
     files.close_on_exec();
     private.hold(thread, |private| {

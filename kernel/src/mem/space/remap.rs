@@ -198,6 +198,8 @@ impl Inner {
         let mapping = vma.mapping.as_ref().map(|mapping| mapping.part(vma.page_index(addr)));
         let moved = Vma { start: target, end: target + new_len, prot: vma.prot, flags: vma.flags, mapping };
         self.move_entries(addr..addr + old_len, target, gather);
+        // Before the old range goes: what is no mapping's loses its tables, and the new one's may be the same.
+        self.add(moved);
         if request.keep_old {
             // The old range stays, empty and not locked.
             if vma_is_locked(&self.vmas, addr) {
@@ -206,7 +208,6 @@ impl Inner {
         } else if old_len > 0 {
             removed[2] = Some(self.remove(addr..addr + old_len, gather));
         }
-        self.add(moved);
         Ok(target)
     }
 

@@ -164,6 +164,25 @@ fn mremap_grows_in_place_moves_and_keeps_contents() {
 }
 
 #[test]
+fn a_map_that_moves_within_a_table_keeps_its_pages() {
+    let space = space();
+    let (from, to) = (0x40_0000_0000 + 16 * PAGE_SIZE, 0x40_0000_0000);
+    assert_eq!(space.map(&anonymous(from, 2)), Ok(from));
+    assert!(write(from, 5) && write(from + PAGE_SIZE, 6));
+    let request = RemapRequest {
+        addr: from,
+        old_len: 2 * PAGE_SIZE,
+        new_len: 4 * PAGE_SIZE,
+        may_move: true,
+        fixed: Some(to),
+        keep_old: false,
+    };
+    assert_eq!(space.remap(&request), Ok(to));
+    assert_eq!((read(to), read(to + PAGE_SIZE), read(to + 3 * PAGE_SIZE), read(from)), (Some(5), Some(6), Some(0), None));
+    assert_eq!((ranges(&space), space.counts().resident_pages()), (std::vec![to..to + 4 * PAGE_SIZE], 2));
+}
+
+#[test]
 fn private_file_pages_are_copied_on_write_and_shared_ones_are_not() {
     let space = space();
     let object = SharedMemory::anonymous(2).expect("memory");

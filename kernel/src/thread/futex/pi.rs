@@ -72,6 +72,11 @@ pub async fn lock(thread: &Thread, futex: Futex, deadline_ns: u64, wait: bool) -
         if let Some(end) = queue(thread, futex, owner, deadline_ns).await? {
             return Ok(end);
         }
+        // Whoever changes the word all the time, or an owner about to end, must not keep this CPU or hold off a kill.
+        if thread.interrupted() {
+            return Ok(WaitEnd::Interrupted);
+        }
+        executor::yield_now().await;
     }
 }
 
@@ -175,7 +180,7 @@ fn change_owner(key: &FutexKey, heir: Option<Pid>) {
     });
 }
 
-/// The thread ends: a lock that others wait for it to release goes to the longest waiter (`exit_pi_state_list()`).
+/// The thread leaves its address space: a lock that others wait for it to release goes to the longest waiter (`exit_pi_state_list()`).
 pub fn abandon_owned(thread: &Thread) {
     let dead = thread.tid();
     for key in thread.owned_locks.close() {
