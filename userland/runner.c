@@ -76,9 +76,10 @@ static void become(const char *input, char **arguments, int output, int error) {
 /* Reads both streams until they end, the program has ended, or the time is up; true if it has ended. */
 static int follow(pid_t child, int fds[2], struct text texts[2], long long deadline_ms, int *status) {
 	struct pollfd polled[2] = {{fds[0], POLLIN, 0}, {fds[1], POLLIN, 0}};
-	for (;;) {
+	for (int ended = 0;;) {
 		int open = polled[0].fd >= 0 || polled[1].fd >= 0;
-		int ended = waitpid(child, status, WNOHANG) == child;
+		/* Once: it has no status to give a second time. */
+		ended = ended || waitpid(child, status, WNOHANG) == child;
 		/* What a program wrote before its end is in the pipes by now; what its leftovers write is not waited for. */
 		long long left_ms = deadline_ms - now_ms();
 		if (!ended && left_ms <= 0) return 0;
