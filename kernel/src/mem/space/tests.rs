@@ -178,7 +178,10 @@ fn a_map_that_moves_within_a_table_keeps_its_pages() {
         keep_old: false,
     };
     assert_eq!(space.remap(&request), Ok(to));
-    assert_eq!((read(to), read(to + PAGE_SIZE), read(to + 3 * PAGE_SIZE), read(from)), (Some(5), Some(6), Some(0), None));
+    assert_eq!(
+        (read(to), read(to + PAGE_SIZE), read(to + 3 * PAGE_SIZE), read(from)),
+        (Some(5), Some(6), Some(0), None)
+    );
     assert_eq!((ranges(&space), space.counts().resident_pages()), (std::vec![to..to + 4 * PAGE_SIZE], 2));
 }
 
