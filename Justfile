@@ -31,6 +31,11 @@ run PROGRAM *ARGS:
 qemu *ARGS:
     @{{xtask}} qemu "$@"
 
+# Run a program under gdb: the machine waits before its first instruction, gdb knows the kernel's symbols and the program's
+[no-exit-message]
+gdb PROGRAM *ARGS:
+    @{{xtask}} gdb "$@"
+
 # Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, or --host, --guest, --linux
 [no-exit-message]
 test *FILTER:

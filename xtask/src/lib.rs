@@ -6,13 +6,14 @@
 //!
 //! [`options`] reads what the user asked for, [`build`] and [`userland`] have cargo and
 //! musl-gcc build it, [`initrd`] and [`rootfs`] pack it, [`machine`]
-//! starts QEMU with its [`channels`] and reads its [`report`] (with names from [`symbols`]), and [`terminal`] minds the user's terminal meanwhile. [`check`] holds
-//! the sources against the house rules.
+//! starts QEMU with its [`channels`] and reads its [`report`] (with names from [`symbols`]), and [`terminal`] minds the user's terminal meanwhile.
+//! [`debug`] does the same under gdb. [`check`] holds the sources against the house rules.
 
 pub mod bench;
 pub mod build;
 pub mod channels;
 pub mod check;
+pub mod debug;
 pub mod initrd;
 pub mod machine;
 pub mod options;

@@ -1,4 +1,5 @@
-//! The command behind the Justfile: `xtask build`, `xtask check`, `xtask bench`, `xtask run PROGRAM [ARGS…]`, `xtask qemu [--rootfs PATH]`.
+//! The command behind the Justfile: `xtask build`, `xtask check`, `xtask bench`, `xtask run PROGRAM [ARGS…]`,
+//! `xtask gdb PROGRAM [ARGS…]`, `xtask qemu [--rootfs PATH]`.
 //!
 //! `run` takes the program to the guest at the host's own absolute path, starts it in a folder of the same name as the
 //! current one, and ends as it ends. Options come by environment ([`xtask::options`]).
@@ -20,6 +21,7 @@ use xtask::bench;
 use xtask::build;
 use xtask::channels::{Event, Host, InputKind};
 use xtask::check;
+use xtask::debug;
 use xtask::initrd::{Initrd, Start};
 use xtask::machine::{self, Boot};
 use xtask::options::Options;
@@ -38,9 +40,10 @@ fn main() -> ExitCode {
         Some((word, rest)) if word == "check" && rest.is_empty() => check_all(),
         Some((word, rest)) if word == "bench" => run_benchmarks(rest),
         Some((word, rest)) if word == "run" && !rest.is_empty() => run_program(rest),
+        Some((word, rest)) if word == "gdb" && !rest.is_empty() => debug_program(rest),
         Some((word, rest)) if word == "qemu" => boot_machine(rest),
         _ => Err(
-            "usage: xtask build | check | bench [LINE…] | run PROGRAM [ARGS…] | qemu [--rootfs FOLDER|ARCHIVE.cpio]"
+            "usage: xtask build | check | bench [LINE…] | run|gdb PROGRAM [ARGS…] | qemu [--rootfs FOLDER|ARCHIVE.cpio]"
                 .into(),
         ),
     };
@@ -76,10 +79,35 @@ fn run_benchmarks(lines: &[OsString]) -> Result<u8, String> {
 
 fn run_program(arguments: &[OsString]) -> Result<u8, String> {
     let options = Options::from_env()?;
+    let Packed { kernel, initrd, .. } = pack_program(&options, arguments)?;
+    let kinds = [io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()];
+    let stdio = kinds.map(|terminal| if terminal { "tty" } else { "pipe" }).join(",");
+    let input_kind = if kinds[0] { InputKind::Terminal } else { InputKind::Pipe };
+    let command_line = format!("{} rustos.stdio={stdio}", options.command_line());
+    boot_for_user(&options, &kernel, &initrd, command_line, input_kind)
+}
+
+fn debug_program(arguments: &[OsString]) -> Result<u8, String> {
+    let options = Options::from_env()?;
+    let Packed { program, kernel, initrd } = pack_program(&options, arguments)?;
+    let command_line = format!("{} rustos.stdio=pipe,pipe,pipe", options.command_line());
+    let boot = Boot { kernel: &kernel, initrd: Some(&initrd), command_line: &command_line };
+    debug::run(&options, &boot, &program).map_err(said)?;
+    Ok(0)
+}
+
+/// A program ready to be started as a machine's first.
+struct Packed {
+    program: PathBuf,
+    kernel: PathBuf,
+    initrd: Vec<u8>,
+}
+
+fn pack_program(options: &Options, arguments: &[OsString]) -> Result<Packed, String> {
     let from = env::var_os("RUSTOS_FROM").map_or_else(env::current_dir, |folder| Ok(folder.into())).map_err(said)?;
     let program = find_program(&from, &arguments[0])?;
     let content = machine::read(&program).map_err(said)?;
-    let kernel = build::kernel(&options).map_err(said)?;
+    let kernel = build::kernel(options).map_err(said)?;
 
     let argv: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.clone().into_vec()).collect();
     let start = Start { exec: &program, argv: &argv, env: &program_environment(), cwd: &from };
@@ -87,12 +115,7 @@ fn run_program(arguments: &[OsString]) -> Result<u8, String> {
     initrd.file(&program, 0o755, &content).map_err(said)?;
     initrd.start(&start).map_err(said)?;
     let initrd = initrd.finish().map_err(said)?;
-
-    let kinds = [io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()];
-    let stdio = kinds.map(|terminal| if terminal { "tty" } else { "pipe" }).join(",");
-    let input_kind = if kinds[0] { InputKind::Terminal } else { InputKind::Pipe };
-    let command_line = format!("{} rustos.stdio={stdio}", options.command_line());
-    boot_for_user(&options, &kernel, &initrd, command_line, input_kind)
+    Ok(Packed { program, kernel, initrd })
 }
 
 fn boot_machine(arguments: &[OsString]) -> Result<u8, String> {
