@@ -166,11 +166,18 @@ consts! {
     }
 }
 
-// Personalities: the plain one, and two flags.
+// Personalities: execution domains in the low byte, and flags; those that a program of other privileges does not inherit.
 consts! {
     u32 {
         PER_LINUX = 0x0,
+        PER_LINUX32 = 0x8,
+        PER_MASK = 0xff,
+        UNAME26 = 0x20000,
         ADDR_NO_RANDOMIZE = 0x40000,
+        MMAP_PAGE_ZERO = 0x100000,
+        ADDR_COMPAT_LAYOUT = 0x200000,
+        STICKY_TIMEOUTS = 0x4000000,
+        PER_CLEAR_ON_SETID = 0x740000,
         READ_IMPLIES_EXEC = 0x400000,
     }
 }

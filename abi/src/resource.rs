@@ -48,6 +48,22 @@ consts! {
     }
 }
 
+// Priorities of input and output (ioprio_set(2)): a class above thirteen bits of level, and who is meant.
+consts! {
+    u32 {
+        IOPRIO_CLASS_SHIFT = 13,
+        IOPRIO_CLASS_NONE = 0,
+        IOPRIO_CLASS_RT = 1,
+        IOPRIO_CLASS_BE = 2,
+        IOPRIO_CLASS_IDLE = 3,
+        IOPRIO_NR_LEVELS = 8,
+        IOPRIO_BE_NORM = 4,
+        IOPRIO_WHO_PROCESS = 1,
+        IOPRIO_WHO_PGRP = 2,
+        IOPRIO_WHO_USER = 3,
+    }
+}
+
 pods! {
     /// `struct rlimit` and `struct rlimit64`.
     Rlimit { rlim_cur: u64, rlim_max: u64, }

@@ -19,6 +19,7 @@ use crate::fs::resolve::{Start, lookup};
 use crate::fs::{
     Cred, FdTable, File, FileKind, FsContext, OpenFlags, Path, SliceSink, devfs, initramfs, mounting, pseudo, tmpfs,
 };
+use crate::mem::aslr::Layout;
 use crate::process::image::Strings;
 use crate::process::limits::Limits;
 use crate::process::{PidTable, Process, oom, terminal};
@@ -198,6 +199,7 @@ fn launch(
         name_is_void: false,
         arguments: job.arguments.clone(),
         environment: &job.environment,
+        layout: Layout::Random,
     };
     let prepared = exec_file::load(file, execution)?;
     if let Ok(cwd) = Start::at_cwd(&context, &cred).resolve(&job.cwd, true) {

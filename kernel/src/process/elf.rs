@@ -15,7 +15,7 @@ use xmas_elf::ElfFile;
 use xmas_elf::header::{Class, Data, Machine, Type};
 use xmas_elf::program::{ProgramHeader, Type as SegmentType};
 
-use crate::arch;
+use crate::mem::aslr::Layout;
 use crate::mem::{AddressSpace, Backing, BackingAt, MapRequest, PAGE_SIZE, Placement, Prot, USER_END};
 
 /// A file to execute.
@@ -142,9 +142,15 @@ impl Program {
     /// Maps the program into `space`. `is_interpreter` decides where a position-independent one goes: an interpreter, or a
     /// program that needs none, among the other mappings; a program with an interpreter low, with room for its heap.
     /// Errors: ENOEXEC, EINVAL, ENOMEM, EEXIST and what the backing gives.
-    pub fn load(&self, space: &AddressSpace, image: &dyn Image, is_interpreter: bool) -> Result<Loaded, Errno> {
+    pub fn load(
+        &self,
+        space: &AddressSpace,
+        image: &dyn Image,
+        is_interpreter: bool,
+        layout: Layout,
+    ) -> Result<Loaded, Errno> {
         let span = self.span()?;
-        let bias = if self.is_relocatable { self.choose_bias(space, &span, is_interpreter)? } else { 0 };
+        let bias = if self.is_relocatable { self.choose_bias(space, &span, is_interpreter, layout)? } else { 0 };
         for segment in &self.segments {
             segment.map(space, image, bias)?;
         }
@@ -158,12 +164,18 @@ impl Program {
     }
 
     /// The distance between the file's addresses and where they are mapped.
-    fn choose_bias(&self, space: &AddressSpace, span: &Range<u64>, is_interpreter: bool) -> Result<u64, Errno> {
+    fn choose_bias(
+        &self,
+        space: &AddressSpace,
+        span: &Range<u64>,
+        is_interpreter: bool,
+        layout: Layout,
+    ) -> Result<u64, Errno> {
         let align = self.segments.iter().map(|segment| segment.align).max().unwrap_or(PAGE_SIZE).max(PAGE_SIZE);
         let align = if align.is_power_of_two() { align } else { PAGE_SIZE };
         let len = span.end - span.start;
         if !is_interpreter && self.interpreter.is_some() {
-            let base = RELOCATABLE_BASE + (arch::random_u64() % RANDOM_PAGES) * PAGE_SIZE;
+            let base = RELOCATABLE_BASE + layout.below(RANDOM_PAGES) * PAGE_SIZE;
             return Ok((base & !(align - 1)).wrapping_sub(span.start & !(align - 1)));
         }
         // Reserve the whole span with room to align, note the address, and give it back to the segments.

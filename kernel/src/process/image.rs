@@ -13,6 +13,7 @@ use abi::auxv::*;
 use super::elf::{Loaded, PROGRAM_HEADER_BYTES};
 use crate::arch;
 use crate::fs::{Cred, Path};
+use crate::mem::aslr::Layout;
 use crate::mem::{AddressSpace, MapRequest, PAGE_SIZE, Placement, Prot, USER_END, VmFlags};
 
 /// The longest single string, its NUL included (`MAX_ARG_STRLEN`).
@@ -142,11 +143,13 @@ pub struct StackContent<'a> {
     pub secure: bool,
     /// Whether code may be run from its stack.
     pub executable: bool,
+    /// Whether the stack lies at random.
+    pub layout: Layout,
 }
 
 /// Maps a stack in `space` and fills it; gives the stack pointer, in the result's `stack_start`. Errors: ENOMEM, E2BIG.
 pub fn build_stack(space: &AddressSpace, content: &StackContent<'_>) -> Result<ProgramInfo, Errno> {
-    let top = USER_END - (arch::random_u64() % RANDOM_STACK_PAGES) * PAGE_SIZE;
+    let top = USER_END - content.layout.below(RANDOM_STACK_PAGES) * PAGE_SIZE;
     let mut writer = Writer { space, at: top - 8 };
     let strings = content.arguments.len_bytes() + content.environment.len_bytes() + content.name.len();
     let words = content.arguments.count() + content.environment.count() + 64;
@@ -156,7 +159,7 @@ pub fn build_stack(space: &AddressSpace, content: &StackContent<'_>) -> Result<P
     let environment = writer.push_bytes(&content.environment.bytes)?;
     let arguments = writer.push_bytes(&content.arguments.bytes)?;
     // Different programs' stacks start at different places within a page, too (`arch_align_stack()`).
-    writer.at = (writer.at - arch::random_u64() % 8192) & !15;
+    writer.at = (writer.at - content.layout.below(8192)) & !15;
     let platform = writer.push_bytes(PLATFORM)?.start;
     let random = writer.push_bytes(&random_bytes())?.start;
     let auxv = auxiliary_vector(content, name, platform, random);

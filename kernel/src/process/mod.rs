@@ -19,7 +19,7 @@ pub mod jobs;
 pub mod limits;
 mod locks;
 pub mod oom;
-mod pid;
+pub mod pid;
 pub mod pidfd;
 mod policy;
 pub mod signal;

@@ -16,7 +16,7 @@ struct PidFd {
 
 impl FileOps for PidFd {
     fn traits(&self) -> FileTraits {
-        FileTraits::empty()
+        FileTraits::STREAM
     }
 
     fn readiness(&self, _file: &File) -> PollEvents {

@@ -1,7 +1,7 @@
 //! [`Thread`]: the half of a thread that others may touch.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use core::task::Waker;
 
 use runtime::{TaskContext, TaskParams};
@@ -34,6 +34,10 @@ pub struct Thread {
     parent_death_signal: AtomicU32,
     /// Its [`Policy`].
     policy: AtomicU32,
+    /// Its execution domain and the flags that change how it is treated (personality(2)).
+    pub personality: AtomicU32,
+    /// How urgent its input and output are (ioprio_set(2)). Kept and reported. 0: never set.
+    pub io_priority: AtomicU16,
     /// How late its timers may be (`PR_SET_TIMERSLACK`). Kept and reported.
     pub timer_slack_ns: AtomicU64,
     /// No execve raises its privileges any more (`PR_SET_NO_NEW_PRIVS`).
@@ -87,6 +91,8 @@ impl Thread {
             robust_list: AtomicU64::new(0),
             parent_death_signal: AtomicU32::new(0),
             policy: AtomicU32::new(Policy::DEFAULT.to_bits()),
+            personality: AtomicU32::new(0),
+            io_priority: AtomicU16::new(0),
             timer_slack_ns: AtomicU64::new(DEFAULT_TIMER_SLACK_NS),
             no_new_privs: AtomicBool::new(false),
             owned_locks: OwnedLocks::new(),
@@ -196,6 +202,8 @@ impl Thread {
         *self.comm.lock() = creator.comm();
         let (policy, _) = creator.policy().of_child(creator.params.nice());
         self.set_policy(policy);
+        self.personality.store(creator.personality.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.io_priority.store(creator.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
         self.timer_slack_ns.store(creator.timer_slack_ns.load(Ordering::Relaxed), Ordering::Relaxed);
         self.no_new_privs.store(creator.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
     }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use abi::prctl::{PER_LINUX32, PER_MASK, UNAME26};
 use abi::utsname::{NewUtsname, field};
 
 use crate::sync::{Rank, SpinLock};
@@ -34,6 +35,21 @@ pub fn names() -> NewUtsname {
         machine: field(b"x86_64"),
         domainname: field(&names.domain),
     })
+}
+
+/// The release for programs that cannot bear a number above 2.6 (`override_release()`).
+const RELEASE_26: &str = "2.6.61-rustos";
+
+/// The same as a thread of this personality is told.
+pub fn names_for(personality: u32) -> NewUtsname {
+    let mut names = names();
+    if personality & UNAME26 != 0 {
+        names.release = field(RELEASE_26.as_bytes());
+    }
+    if personality & PER_MASK == PER_LINUX32 {
+        names.machine = field(b"i686");
+    }
+    names
 }
 
 /// Names the host.

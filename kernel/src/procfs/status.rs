@@ -217,9 +217,10 @@ pub fn set_oom_score_adj(bytes: &[u8], task: &Task, cred: &Cred) -> Result<(), E
     Ok(())
 }
 
-/// No execution domain but Linux's own.
-pub fn personality(text: &mut Text, _task: &Task) -> Result<(), Errno> {
-    text.bytes(b"00000000\n");
+/// The execution domain and its flags.
+pub fn personality(text: &mut Text, task: &Task) -> Result<(), Errno> {
+    let thread = task.thread().ok_or(Errno::ESRCH)?;
+    text.put(format_args!("{:08x}\n", thread.personality.load(Ordering::Relaxed)));
     Ok(())
 }
 

@@ -3,13 +3,14 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 
 use super::node::{Body, Entry, Table, Text};
 use crate::dev::random;
 use crate::fs::{Capabilities, Cred, FileKind};
-use crate::process::uts;
+use crate::process::{pid, uts};
 
 /// A directory of settings.
 macro_rules! directory {
@@ -46,6 +47,32 @@ macro_rules! fixed {
     };
 }
 
+/// A number that root can change, within bounds (`proc_dointvec_minmax()`).
+macro_rules! number {
+    ($name:literal, $value:path, $range:expr) => {
+        Entry {
+            name: $name,
+            kind: FileKind::Regular,
+            mode: 0o644,
+            make: |_| {
+                Body::Setting(
+                    Box::new(|text: &mut Text| {
+                        text.put(format_args!("{}\n", $value.load(Ordering::Relaxed)));
+                        Ok(())
+                    }),
+                    Box::new(|bytes: &[u8], _cred: &Cred| {
+                        let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+                        let text = text.trim_end_matches('\0').trim();
+                        let value = text.parse().ok().filter(|value| $range.contains(value)).ok_or(Errno::EINVAL)?;
+                        $value.store(value, Ordering::Relaxed);
+                        Ok(())
+                    }),
+                )
+            },
+        }
+    };
+}
+
 /// A name that uname(2) gives and root can change.
 macro_rules! name {
     ($name:literal, $field:ident, $set:path) => {
@@ -77,10 +104,14 @@ macro_rules! name {
     };
 }
 
+/// The least value of `threads-max` (`MIN_THREADS`).
+const LEAST_THREADS_MAX: i32 = 20;
+
 const KERNEL: &[Entry<()>] = &[
     fixed!("cap_last_cap", 40),
     fixed!("core_pattern", "core"),
     fixed!("core_uses_pid", 0),
+    fixed!("ctrl-alt-del", 0),
     name!("domainname", domainname, uts::set_domain),
     name!("hostname", nodename, uts::set_host),
     fixed!("msgmax", 8192),
@@ -91,14 +122,16 @@ const KERNEL: &[Entry<()>] = &[
     fixed!("overflowgid", 65534),
     fixed!("overflowuid", 65534),
     fixed!("panic", 0),
-    fixed!("pid_max", 32768),
+    number!("pid_max", pid::PID_MAX_NOW, (pid::PID_MAX_LEAST..=pid::PID_MAX)),
     fixed!("printk", "7\t4\t1\t7"),
     directory!("random", RANDOM),
     fixed!("randomize_va_space", 2),
+    fixed!("sched_rr_timeslice_ms", 100),
+    fixed!("sched_rt_period_us", 1_000_000),
     fixed!("sched_rt_runtime_us", 950_000),
     fixed!("shmmax", u64::MAX - (1 << 24)),
     fixed!("tainted", 0),
-    fixed!("threads-max", 15_731),
+    number!("threads-max", pid::THREADS_MAX, (LEAST_THREADS_MAX..=pid::PID_MAX)),
     fixed!("version", uts::VERSION),
 ];
 

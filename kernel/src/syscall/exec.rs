@@ -2,6 +2,7 @@
 
 use abi::Errno;
 use abi::fcntl::AtFlags;
+use abi::prctl::ADDR_NO_RANDOMIZE;
 use alloc::format;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use super::args::{Flags, Pointer};
 use super::{Cx, SyscallResult};
 use crate::fs::open::is_cwd;
 use crate::fs::resolve::Start;
+use crate::mem::aslr::Layout;
 use crate::mem::{UserIn, UserStr};
 use crate::process::image::{MAX_STRING_BYTES, Strings, argument_limit_bytes};
 use crate::process::limits::Resource;
@@ -107,6 +109,10 @@ fn prepare(
         name_is_void,
         arguments,
         environment: &environment,
+        layout: match cx.thread.personality.load(Ordering::Relaxed) & ADDR_NO_RANDOMIZE {
+            0 => Layout::Random,
+            _ => Layout::Fixed,
+        },
     };
     exec_file::load(file, execution)
 }

@@ -1,9 +1,11 @@
 //! Memory: mmap and its family, brk, advice, locking, residency, barriers.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::mman::*;
+use abi::prctl::READ_IMPLIES_EXEC;
 
 use super::args::Pointer;
 use super::{Cx, SyscallResult};
@@ -45,7 +47,7 @@ pub fn sys_mmap(
     let mut request = MapRequest {
         addr,
         len,
-        prot: crate::mem::Prot::from_bits_truncate(prot.to_le_bytes()[0]),
+        prot: protection(cx, prot),
         placement: placement(map),
         flags: mapping_flags(map),
         populate: map.contains(MapFlags::MAP_POPULATE) && !map.contains(MapFlags::MAP_NONBLOCK),
@@ -63,6 +65,14 @@ pub fn sys_mmap(
         },
     }
     encode(cx.private.space.map(&request)?)
+}
+
+/// What access is asked for: what can be read can be executed, too, where the caller's personality says so.
+fn protection(cx: &Cx<'_>, asked: u64) -> crate::mem::Prot {
+    use crate::mem::Prot;
+    let prot = Prot::from_bits_truncate(asked.to_le_bytes()[0]);
+    let implies = prot.contains(Prot::READ) && cx.thread.personality.load(Ordering::Relaxed) & READ_IMPLIES_EXEC != 0;
+    if implies { prot | Prot::EXEC } else { prot }
 }
 
 /// What maps a file: its mode must allow it, and the object must be one that can be mapped.
@@ -163,13 +173,33 @@ pub fn sys_mprotect(cx: &mut Cx<'_>, Pointer(addr): Pointer, len: u64, prot: u64
     if !known.contains(asked - both) || grows == Prot::PROT_GROWSUP {
         return Err(Errno::EINVAL);
     }
-    let prot = crate::mem::Prot::from_bits_truncate(prot.to_le_bytes()[0]);
+    let prot = protection(cx, prot);
     let space = &cx.private.space;
     match grows.is_empty() {
         true => space.protect(addr, len, prot)?,
         false => space.protect_stack(addr, len, prot)?,
     }
     Ok(0)
+}
+
+/// pkey_mprotect(2) without protection keys: as mprotect(2) with the key -1. Errors: EINVAL, and those of mprotect.
+pub fn sys_pkey_mprotect(cx: &mut Cx<'_>, addr: Pointer, len: u64, prot: u64, key: i32) -> SyscallResult {
+    const NO_KEY: i32 = -1;
+    if key != NO_KEY {
+        return Err(Errno::EINVAL);
+    }
+    sys_mprotect(cx, addr, len, prot)
+}
+
+/// pkey_alloc(2) on a CPU that has none to give. Errors: EINVAL, ENOSPC.
+pub fn sys_pkey_alloc(_cx: &mut Cx<'_>, flags: u64, rights: u64) -> SyscallResult {
+    const PKEY_ACCESS_MASK: u64 = 3;
+    if flags != 0 || rights & !PKEY_ACCESS_MASK != 0 { Err(Errno::EINVAL) } else { Err(Errno::ENOSPC) }
+}
+
+/// pkey_free(2): no key has been given. Errors: EINVAL.
+pub fn sys_pkey_free(_cx: &mut Cx<'_>, _key: i32) -> SyscallResult {
+    Err(Errno::EINVAL)
 }
 
 /// brk(2). Never fails: gives the break as it is afterwards.
@@ -206,7 +236,7 @@ pub fn sys_madvise(cx: &mut Cx<'_>, Pointer(addr): Pointer, len: u64, advice: u3
     cx.private.space.advise(addr, len, advice).map(|()| 0)
 }
 
-fn decode_advice(advice: u32) -> Option<Advice> {
+pub(super) fn decode_advice(advice: u32) -> Option<Advice> {
     let flags = |set: VmFlags, clear: VmFlags| Advice::Flags { set, clear, private_anonymous: false };
     let none = VmFlags::empty();
     let access = VmFlags::SEQUENTIAL | VmFlags::RANDOM;

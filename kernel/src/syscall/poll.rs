@@ -2,9 +2,11 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::poll::{PollEvents, Pollfd, SigsetArgpack};
+use abi::prctl::STICKY_TIMEOUTS;
 use abi::time::{Timespec, Timeval};
 
 use super::args::Pointer;
@@ -136,7 +138,15 @@ pub(super) async fn resume_poll(cx: &mut Cx<'_>, fds: Pointer, count: u32, deadl
 
 /// Ends a call with a relative timeout that the user sees shrink, and that a handled signal does not restart
 /// (`poll_select_finish`). A time that cannot be written is no error.
-fn finish(result: SyscallResult, deadline: Deadline, write: impl FnOnce(u64) -> Result<(), Errno>) -> SyscallResult {
+fn finish(
+    cx: &Cx<'_>,
+    result: SyscallResult,
+    deadline: Deadline,
+    write: impl FnOnce(u64) -> Result<(), Errno>,
+) -> SyscallResult {
+    if cx.thread.personality.load(Ordering::Relaxed) & STICKY_TIMEOUTS != 0 {
+        return result;
+    }
     if let Some(deadline) = deadline {
         let left_ns = if deadline == 0 { 0 } else { deadline.saturating_sub(monotonic_ns()) };
         let _ = write(left_ns);
@@ -156,7 +166,7 @@ pub async fn sys_ppoll(
     let deadline = deadline(from_timespec(timeout)?);
     use_mask(cx, mask.0, mask_bytes)?;
     let result = poll_until(cx, fds, count, deadline).await;
-    finish(result, deadline, |left_ns| UserOut::new(timeout.0).write(&Timespec::from_ns(left_ns)))
+    finish(cx, result, deadline, |left_ns| UserOut::new(timeout.0).write(&Timespec::from_ns(left_ns)))
 }
 
 /// What each of select(2)'s sets asks for (`POLLIN_SET`, `POLLOUT_SET`, `POLLEX_SET`).
@@ -255,7 +265,7 @@ pub async fn sys_select(
     let time = UserIn::<Timeval>::new(timeout.0).read_optional()?;
     let deadline = deadline(time.map(select_timeout).transpose()?);
     let result = select_until(cx, count, [read.0, write.0, except.0], deadline).await;
-    finish(result, deadline, |left_ns| UserOut::new(timeout.0).write(&Timeval::from_ns(left_ns)))
+    finish(cx, result, deadline, |left_ns| UserOut::new(timeout.0).write(&Timeval::from_ns(left_ns)))
 }
 
 /// The timeout of select(2), whose microseconds may be more than a second. `EINVAL` if negative.
@@ -279,5 +289,5 @@ pub async fn sys_pselect6(
     let deadline = deadline(from_timespec(timeout)?);
     use_mask(cx, mask.p, usize::try_from(mask.size).unwrap_or(usize::MAX))?;
     let result = select_until(cx, count, [read.0, write.0, except.0], deadline).await;
-    finish(result, deadline, |left_ns| UserOut::new(timeout.0).write(&Timespec::from_ns(left_ns)))
+    finish(cx, result, deadline, |left_ns| UserOut::new(timeout.0).write(&Timespec::from_ns(left_ns)))
 }

@@ -1,14 +1,17 @@
-//! Another process's memory: process_vm_readv and process_vm_writev.
+//! Another process's memory: process_vm_readv(2), process_vm_writev(2), process_madvise(2), process_mrelease(2).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
+use abi::mman::{MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED};
 
 use super::args::Pointer;
-use super::{Cx, SyscallResult};
+use super::{Cx, SyscallResult, memory};
+use crate::fs::Capabilities;
 use crate::mem::user::IOV_MAX;
 use crate::mem::{Access, AddressSpace, PAGE_SIZE, UserBuffers, UserIn};
+use crate::process::pidfd;
 
 /// process_vm_readv(2), `process_vm_rw()`. Gives the bytes copied before the first fault on either side.
 /// Errors: EINVAL, EFAULT, ESRCH, EPERM, ENOMEM.
@@ -110,4 +113,66 @@ fn copy(space: &AddressSpace, base: u64, len: u64, local: &mut UserBuffers, acce
         }
     }
     done
+}
+
+/// process_madvise(2): advice about another process's memory, by a pidfd; gives the bytes advised about. Errors: EINVAL,
+/// EFAULT, EBADF, ESRCH, EPERM, ENOMEM. Order: `sys_process_madvise()`.
+pub fn sys_process_madvise(
+    cx: &mut Cx<'_>,
+    pidfd: i32,
+    Pointer(vector): Pointer,
+    count: u64,
+    advice: u32,
+    flags: u32,
+) -> SyscallResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let ranges = remote_ranges(vector, count)?;
+    let file = cx.private.files.get(pidfd)?;
+    let process = pidfd::process_of(&file)?;
+    if process.is_reaped() {
+        return Err(Errno::ESRCH);
+    }
+    if !matches!(advice, MADV_COLD | MADV_PAGEOUT | MADV_WILLNEED) {
+        return Err(Errno::EINVAL);
+    }
+    let advice = memory::decode_advice(advice).ok_or(Errno::EINVAL)?;
+    let is_own = Arc::ptr_eq(&process, cx.process());
+    let thread = process.threads().live.values().next().cloned().ok_or(Errno::ESRCH)?;
+    if !is_own && !thread.may_be_seen_by(&cx.private.cred) {
+        return Err(Errno::EPERM);
+    }
+    let space = thread.space().ok_or(Errno::ESRCH)?;
+    if !is_own && !cx.private.cred.capable(Capabilities::SYS_NICE) {
+        return Err(Errno::EPERM);
+    }
+    let mut done = 0;
+    for [base, len] in ranges {
+        match space.advise(base, len, advice) {
+            Ok(()) => done += len,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    usize::try_from(done).map_err(|_| Errno::EINVAL)
+}
+
+/// process_mrelease(2): when it returns, the memory of a process that is being killed is free. A dying thread gives its
+/// memory back at once here, so all there is to do is to wait for the last one. Errors: EINVAL (also for a process
+/// that is not dying), EBADF, ESRCH, EINTR.
+pub async fn sys_process_mrelease(cx: &mut Cx<'_>, pidfd: i32, flags: u32) -> SyscallResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = cx.private.files.get(pidfd)?;
+    let process = pidfd::process_of(&file)?;
+    if process.is_reaped() || process.end_status().is_some() {
+        return Err(Errno::ESRCH);
+    }
+    if process.signals.exit_status().is_none() {
+        return Err(Errno::EINVAL);
+    }
+    cx.killable(process.ended.wait_until(|| process.end_status())).await.map_err(|_| Errno::EINTR)?;
+    Ok(0)
 }

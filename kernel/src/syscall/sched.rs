@@ -246,11 +246,15 @@ fn priority_range(policy: i32) -> Result<(usize, usize), Errno> {
     }
 }
 
+/// The slice of threads that take turns (`RR_TIMESLICE`; also `/proc/sys/kernel/sched_rr_timeslice_ms`).
+const ROUND_ROBIN_SLICE_NS: u64 = 100_000_000;
+
 /// sched_rr_get_interval(2): the slice of a thread. Errors: EINVAL, ESRCH, EFAULT.
 pub fn sys_sched_rr_get_interval(cx: &mut Cx<'_>, tid: i32, interval: UserOut<abi::time::Timespec>) -> SyscallResult {
     let thread = not_negative(cx, tid)?;
     let slice_ns = match thread.policy().kind {
-        SCHED_FIFO => 0,
+        SCHED_FIFO | SCHED_DEADLINE => 0,
+        SCHED_RR => ROUND_ROBIN_SLICE_NS,
         _ => runtime::slice_ns(thread.params.nice()),
     };
     interval.write(&abi::time::Timespec { tv_sec: 0, tv_nsec: slice_ns as i64 })?;
@@ -258,7 +262,7 @@ pub fn sys_sched_rr_get_interval(cx: &mut Cx<'_>, tid: i32, interval: UserOut<ab
 }
 
 /// The threads getpriority and setpriority mean. Errors: EINVAL, ESRCH if there are none.
-fn named(cx: &Cx<'_>, which: u32, who: i32) -> Result<Vec<Arc<Thread>>, Errno> {
+pub(super) fn named(cx: &Cx<'_>, which: u32, who: i32) -> Result<Vec<Arc<Thread>>, Errno> {
     let threads_of = |processes: Vec<Arc<crate::process::Process>>| {
         let threads = processes.iter().map(|process| process.threads().live.values().cloned().collect::<Vec<_>>());
         threads.flatten().collect::<Vec<_>>()

@@ -1,6 +1,8 @@
 //! The system as a whole, and odd properties of the caller: uname(2), sysinfo(2), sethostname(2), getcpu(2), getrandom(2),
 //! arch_prctl(2), membarrier(2), personality(2), times(2).
 
+use core::sync::atomic::Ordering;
+
 use abi::Errno;
 use abi::prctl::*;
 use abi::resource::Sysinfo;
@@ -14,8 +16,8 @@ use crate::mem::{self, PAGE_SIZE, USER_END, UserOut, UserSlice};
 use crate::process::uts;
 
 /// uname(2). Errors: EFAULT.
-pub fn sys_uname(_cx: &mut Cx<'_>, names: UserOut<NewUtsname>) -> SyscallResult {
-    names.write(&uts::names())?;
+pub fn sys_uname(cx: &mut Cx<'_>, names: UserOut<NewUtsname>) -> SyscallResult {
+    names.write(&uts::names_for(cx.thread.personality.load(Ordering::Relaxed)))?;
     Ok(0)
 }
 
@@ -106,10 +108,14 @@ pub fn sys_arch_prctl(cx: &mut Cx<'_>, operation: u32, address: Pointer) -> Sysc
     Ok(0)
 }
 
-/// personality(2): only the plain one, whose flags are kept by nobody. Asked with all ones, it tells.
-pub fn sys_personality(_cx: &mut Cx<'_>, persona: u32) -> SyscallResult {
-    match persona {
-        u32::MAX | PER_LINUX => Ok(PER_LINUX as usize),
-        _ => Err(Errno::EINVAL),
-    }
+/// personality(2): gives the old one and takes any new one, of which `UNAME26`, `PER_LINUX32` (uname), `ADDR_NO_RANDOMIZE`
+/// (execve), `READ_IMPLIES_EXEC` (mmap, mprotect) and `STICKY_TIMEOUTS` (select, poll) have an effect. Asked with all ones,
+/// it tells. Never fails.
+pub fn sys_personality(cx: &mut Cx<'_>, persona: u32) -> SyscallResult {
+    let own = &cx.thread.personality;
+    let old = match persona {
+        u32::MAX => own.load(Ordering::Relaxed),
+        new => own.swap(new, Ordering::Relaxed),
+    };
+    Ok(old as usize)
 }

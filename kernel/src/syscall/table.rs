@@ -144,6 +144,7 @@ syscalls! {
     308 setns(fd: i32, nstype: Flags) now process::sys_setns, partial "no namespaces";
     424 pidfd_send_signal(pidfd: i32, sig: i32, info: Pointer, flags: Flags) now process::sys_pidfd_send_signal, full;
     438 pidfd_getfd(pidfd: i32, targetfd: i32, flags: Flags) now process::sys_pidfd_getfd, full;
+    312 kcmp(pid1: i32, pid2: i32, kind: u32, idx1: u64, idx2: u64) now kcmp::sys_kcmp, partial "no KCMP_EPOLL_TFD";
     434 pidfd_open(pid: i32, flags: Flags) now process::sys_pidfd_open, full;
 
     // thread: birth and death
@@ -232,6 +233,9 @@ syscalls! {
     314 sched_setattr(pid: i32, attr: Pointer, flags: Flags) now sched::sys_sched_setattr,
         partial "no deadline policy, no utilisation clamps";
     315 sched_getattr(pid: i32, attr: Pointer, size: u32, flags: Flags) now sched::sys_sched_getattr, full;
+    251 ioprio_set(which: u32, who: i32, ioprio: u32) now ioprio::sys_ioprio_set,
+        partial "priorities are kept and reported, without effect";
+    252 ioprio_get(which: u32, who: i32) now ioprio::sys_ioprio_get, full;
     140 getpriority(which: u32, who: i32) now sched::sys_getpriority, full;
     141 setpriority(which: u32, who: i32, niceval: i32) now sched::sys_setpriority, full;
 
@@ -266,7 +270,9 @@ syscalls! {
         partial "options of features this kernel does not have are EINVAL";
     63 uname(buf: UserOut<NewUtsname>) now system::sys_uname, full;
     99 sysinfo(info: UserOut<Sysinfo>) now system::sys_sysinfo, partial "no load average";
-    135 personality(persona: u32) now system::sys_personality, partial "the plain personality only";
+    135 personality(persona: u32) now system::sys_personality, partial "other systems' execution domains change nothing";
+    153 vhangup() now machine::sys_vhangup, full;
+    169 reboot(magic: u32, magic2: u32, cmd: u32) now machine::sys_reboot, partial "every way down ends the machine; no kexec";
     158 arch_prctl(option: u32, addr: Pointer) now system::sys_arch_prctl, partial "no CPUID faulting";
     170 sethostname(name: Pointer, len: i32) now system::sys_sethostname, full;
     171 setdomainname(name: Pointer, len: i32) now system::sys_setdomainname, full;
@@ -296,6 +302,13 @@ syscalls! {
         process_vm::sys_process_vm_readv, full;
     311 process_vm_writev(pid: i32, local_iov: Pointer, liovcnt: u64, remote_iov: Pointer, riovcnt: u64, flags: u64) now
         process_vm::sys_process_vm_writev, full;
+    440 process_madvise(pidfd: i32, vec: Pointer, vlen: u64, advice: u32, flags: u32) now
+        process_vm::sys_process_madvise, full;
+    448 process_mrelease(pidfd: i32, flags: u32) wait process_vm::sys_process_mrelease, full;
+    329 pkey_mprotect(addr: Pointer, len: u64, prot: u64, pkey: i32) now memory::sys_pkey_mprotect,
+        partial "no protection keys, as on a CPU without them";
+    330 pkey_alloc(flags: u64, rights: u64) now memory::sys_pkey_alloc, partial "as pkey_mprotect";
+    331 pkey_free(pkey: i32) now memory::sys_pkey_free, partial "as pkey_mprotect";
     324 membarrier(cmd: u32, flags: u32, cpu_id: i32) now memory::sys_membarrier, partial "no restartable sequences";
     325 mlock2(addr: Pointer, len: u64, flags: u32) now memory::sys_mlock2, full;
 

@@ -12,8 +12,9 @@ use abi::Errno;
 use super::{Interruptible, Private, Thread, exit, run};
 use crate::arch::{LiveState, UserContext};
 use crate::fs::{Cred, FdTable, FsContext};
+use crate::mem::aslr::{self, Layout};
 use crate::mem::space::ProgramLayout;
-use crate::mem::{AddressSpace, SpaceLimits, aslr};
+use crate::mem::{AddressSpace, SpaceLimits};
 use crate::process::elf::{Image, Program};
 use crate::process::image::{Executing, ProgramInfo, StackContent, Strings, build_stack};
 use crate::process::jobs::Group;
@@ -22,6 +23,7 @@ use crate::process::user::Charge;
 use crate::process::{Holdings, PidTable, Process};
 use crate::signal::{Actions, AltStack, Budget, ProcessSignals, SigSet, ThreadSignals};
 use crate::time::vdso;
+use abi::prctl::{PER_CLEAR_ON_SETID, READ_IMPLIES_EXEC};
 
 /// What to execute.
 pub struct ExecRequest<'a> {
@@ -43,6 +45,8 @@ pub struct ExecRequest<'a> {
     pub cred: Arc<Cred>,
     /// It gains privileges by being executed.
     pub secure: bool,
+    /// Whether its memory is laid out at random.
+    pub layout: Layout,
 }
 
 /// A memory image ready to be run.
@@ -72,12 +76,12 @@ const RANDOM_BRK_PAGES: u64 = 0x0200_0000 / crate::mem::PAGE_SIZE;
 pub fn prepare(request: &ExecRequest<'_>, limits: &Limits) -> Result<Prepared, Errno> {
     let space = AddressSpace::new()?;
     space.set_limits(space_limits(limits));
-    space.set_mmap_base(aslr::mmap_base(limits.get(Resource::Stack).soft));
-    let loaded = request.program.load(&space, request.image, false)?;
-    let brk = page_up(loaded.end) + crate::arch::random_u64() % RANDOM_BRK_PAGES * crate::mem::PAGE_SIZE;
+    space.set_mmap_base(aslr::mmap_base(limits.get(Resource::Stack).soft, request.layout));
+    let loaded = request.program.load(&space, request.image, false, request.layout)?;
+    let brk = page_up(loaded.end) + request.layout.below(RANDOM_BRK_PAGES) * crate::mem::PAGE_SIZE;
     space.set_brk_start(brk);
     let interpreter = match request.interpreter {
-        Some((image, program)) => Some(program.load(&space, image, true)?),
+        Some((image, program)) => Some(program.load(&space, image, true, request.layout)?),
         None => None,
     };
     let content = StackContent {
@@ -90,6 +94,7 @@ pub fn prepare(request: &ExecRequest<'_>, limits: &Limits) -> Result<Prepared, E
         cred: &request.cred,
         secure: request.secure,
         executable: request.program.executable_stack,
+        layout: request.layout,
     };
     let mut info = build_stack(&space, &content)?;
     info.exe = request.exe.clone();
@@ -190,8 +195,10 @@ fn change_over(thread: &Arc<Thread>, private: &mut Private, new: Prepared) {
     process.timers.delete_all();
     thread.signals.set_alt_stack(AltStack::default());
     thread.set_comm(&new.comm);
+    thread.personality.fetch_and(!READ_IMPLIES_EXEC, Ordering::Relaxed);
     if new.secure {
         thread.set_parent_death_signal(None);
+        thread.personality.fetch_and(!PER_CLEAR_ON_SETID, Ordering::Relaxed);
     }
     process.set_exit_signal(abi::signal::SIGCHLD as u8);
     process.has_executed.store(true, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use crate::fs::permission::{self, Permission};
 use crate::fs::resolve::Start;
 use crate::fs::{Capabilities, Cred, File, FileKind, FsContext, MmapRequest, MountFlags, OpenFlags, Path, SliceSink};
 use crate::mem::Backing;
+use crate::mem::aslr::Layout;
 use crate::process::elf::{Image, Program};
 use crate::process::image::{Executing, Strings};
 use crate::process::limits::Limits;
@@ -39,6 +40,8 @@ pub struct Execution<'a> {
     pub arguments: Strings,
     /// envp.
     pub environment: &'a Strings,
+    /// Whether the caller wants the program's memory laid out at random.
+    pub layout: Layout,
 }
 
 /// Looks a path up and takes it for execution. Errors: those of path resolution, EACCES, ETXTBSY. With `follow` unset, a
@@ -105,6 +108,7 @@ fn load_elf(file: Arc<Executing>, image: FileImage, execution: &Execution<'_>) -
         environment: execution.environment,
         secure: gained.secure,
         cred: Arc::new(gained.cred),
+        layout: if gained.secure { Layout::Random } else { execution.layout },
     };
     prepare(&request, execution.limits)
 }

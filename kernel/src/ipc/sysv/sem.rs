@@ -240,6 +240,11 @@ pub fn remove(id: i32, cred: &Cred) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Whether operations of the process are to be undone at its end.
+pub fn has_undo(pid: i32) -> bool {
+    UNDOS.load(Ordering::Relaxed) != 0 && SETS.all().iter().any(|set| set.state.lock().undo.contains_key(&pid))
+}
+
 /// A process has ended: its adjustments are made (`exit_sem`).
 pub fn process_ended(pid: i32) {
     if UNDOS.load(Ordering::Relaxed) == 0 {

@@ -1,0 +1,135 @@
+/* What threads share and how they are told apart: kcmp, pidfds in poll and epoll, numbers and their limits. */
+#include "test.h"
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static long compare(pid_t one, pid_t other, int kind, unsigned long a, unsigned long b) {
+	return syscall(SYS_kcmp, one, other, kind, a, b);
+}
+
+static int differ(long result) {
+	return result == 1 || result == 2;
+}
+
+/* A child of clone that waits to be killed. */
+static char stack[65536] __attribute__((aligned(16)));
+static int pauses(void *unused) {
+	(void)unused;
+	while (pause()) {}
+	return 0;
+}
+
+static void end(pid_t child) {
+	kill(child, SIGKILL);
+	waitpid(child, NULL, __WALL);
+}
+
+TEST(kcmp_tells_what_a_forked_child_shares) {
+	pid_t self = getpid(), child = fork();
+	if (child == 0) pauses(NULL);
+	int same = compare(self, self, KCMP_VM, 0, 0);
+	int vm = compare(self, child, KCMP_VM, 0, 0), files = compare(self, child, KCMP_FILES, 0, 0);
+	int fs = compare(self, child, KCMP_FS, 0, 0), hand = compare(self, child, KCMP_SIGHAND, 0, 0);
+	int io = compare(self, child, KCMP_IO, 0, 0), sem = compare(self, child, KCMP_SYSVSEM, 0, 0);
+	int file = compare(self, child, KCMP_FILE, 1, 1), reverse = compare(child, self, KCMP_VM, 0, 0);
+	end(child);
+	CHECK_EQ(same, 0);
+	CHECK(differ(vm) && differ(files) && differ(fs) && differ(hand));
+	CHECK_EQ(vm + reverse, 3);
+	CHECK_EQ(io, 0);
+	CHECK_EQ(sem, 0);
+	CHECK_EQ(file, 0);
+}
+
+TEST(kcmp_tells_what_clone_shared) {
+	int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | SIGCHLD;
+	pid_t self = getpid(), child = clone(pauses, stack + sizeof stack, flags, NULL);
+	CHECK(child > 0);
+	int vm = compare(self, child, KCMP_VM, 0, 0), files = compare(self, child, KCMP_FILES, 0, 0);
+	int fs = compare(self, child, KCMP_FS, 0, 0), hand = compare(self, child, KCMP_SIGHAND, 0, 0);
+	end(child);
+	CHECK_EQ(vm, 0);
+	CHECK_EQ(files, 0);
+	CHECK_EQ(fs, 0);
+	CHECK_EQ(hand, 0);
+}
+
+TEST(kcmp_compares_open_files_not_descriptors) {
+	pid_t self = getpid();
+	int fd = open("/dev/null", O_RDONLY), copy = dup(fd), other = open("/dev/null", O_RDONLY);
+	CHECK_EQ(compare(self, self, KCMP_FILE, fd, copy), 0);
+	CHECK(differ(compare(self, self, KCMP_FILE, fd, other)));
+	close(fd), close(copy), close(other);
+	CHECK_ERRNO(compare(self, self, KCMP_FILE, fd, 1), EBADF);
+}
+
+TEST(kcmp_has_its_errors) {
+	pid_t self = getpid();
+	CHECK_ERRNO(compare(self, self, 1000, 0, 0), EINVAL);
+	CHECK_ERRNO(compare(self, self, -1, 0, 0), EINVAL);
+	CHECK_ERRNO(compare(-1, self, KCMP_FILE, 1, 1), ESRCH);
+	CHECK_ERRNO(compare(self, 0, KCMP_FILE, 1, 1), ESRCH);
+	CHECK_ERRNO(compare(self, self, KCMP_FILE, 1, -1), EBADF);
+	pid_t child = fork();
+	if (child == 0) {
+		CHILD_CHECK(setuid(65534) == 0);
+		_exit(compare(getpid(), self, KCMP_VM, 0, 0) == -1 && errno == EPERM ? 0 : 1);
+	}
+	int status;
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+}
+
+TEST(a_pidfd_can_be_watched_by_epoll) {
+	pid_t child = fork();
+	if (child == 0) pauses(NULL);
+	int fd = syscall(SYS_pidfd_open, child, 0), set = epoll_create1(0);
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = 7};
+	CHECK_EQ(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), 0);
+	CHECK_EQ(epoll_wait(set, &event, 1, 0), 0);
+	kill(child, SIGKILL);
+	CHECK_EQ(epoll_wait(set, &event, 1, 5000), 1);
+	CHECK_EQ(event.events, EPOLLIN);
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	CHECK_EQ(poll(&poll_fd, 1, 0), 1);
+	CHECK_EQ(waitpid(child, NULL, 0), child);
+	close(fd), close(set);
+}
+
+static int write_file(const char *path, const char *text) {
+	int fd = open(path, O_WRONLY);
+	if (fd < 0) return -1;
+	ssize_t done = write(fd, text, strlen(text));
+	int error = errno;
+	close(fd);
+	errno = error;
+	return done < 0 ? -1 : 0;
+}
+
+static long read_number(const char *path) {
+	char text[64] = "";
+	int fd = open(path, O_RDONLY);
+	ssize_t len = read(fd, text, sizeof text - 1);
+	close(fd);
+	return len > 0 ? atol(text) : -1;
+}
+
+TEST(numbers_stay_below_the_limit_and_start_again) {
+	char old[32];
+	long limit = read_number("/proc/sys/kernel/pid_max");
+	CHECK(limit > 300);
+	snprintf(old, sizeof old, "%ld\n", limit);
+	CHECK_ERRNO(write_file("/proc/sys/kernel/pid_max", "300"), EINVAL);
+	CHECK_ERRNO(write_file("/proc/sys/kernel/pid_max", "5000000"), EINVAL);
+	CHECK_ERRNO(write_file("/proc/sys/kernel/pid_max", "nonsense"), EINVAL);
+	CHECK_EQ(write_file("/proc/sys/kernel/pid_max", old), 0);
+	CHECK_EQ(read_number("/proc/sys/kernel/pid_max"), limit);
+}
