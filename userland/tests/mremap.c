@@ -102,6 +102,22 @@ TEST(a_map_that_moves_a_little_keeps_its_pages) {
 	munmap(table, 4 * PAGE);
 }
 
+/* The moved map becomes one with a neighbour that has never been touched. */
+TEST(a_child_inherits_what_was_moved_beside_other_memory) {
+	for (int below = 0; below < 2; below++) {
+		char *area = anonymous(8 * PAGE), *from = area + 6 * PAGE, *to = area + 2 * PAGE;
+		CHECK_EQ(munmap(area, 8 * PAGE), 0);
+		CHECK(mmap(to + (below ? -PAGE : PAGE), PAGE, RW, ANON | MAP_FIXED, -1, 0) != MAP_FAILED);
+		CHECK(mmap(from, PAGE, RW, ANON | MAP_FIXED, -1, 0) == from);
+		*from = 7;
+		CHECK(mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+		pid_t child = fork();
+		if (!child) _exit(*to);
+		CHECK_EQ(status_of(child), 7);
+		munmap(area, 8 * PAGE);
+	}
+}
+
 TEST(dontunmap_leaves_an_empty_map_behind) {
 	char *from = anonymous(PAGE);
 	from[0] = 9;
@@ -225,6 +241,19 @@ TEST(memory_can_be_locked_within_the_limit) {
 	}
 	CHECK_EQ(status_of(child), 0);
 	munmap(map, 4 * PAGE);
+}
+
+TEST(a_locked_map_that_grows_is_filled_unless_locked_on_fault) {
+	for (int on_fault = 0; on_fault < 2; on_fault++) {
+		unsigned char resident[4];
+		char *map = anonymous(4 * PAGE);
+		CHECK_EQ(munmap(map + PAGE, 3 * PAGE), 0);
+		CHECK_EQ(syscall(SYS_mlock2, map, PAGE, on_fault), 0);
+		CHECK(mremap(map, PAGE, 4 * PAGE, 0) == map);
+		CHECK_EQ(mincore(map, 4 * PAGE, resident), 0);
+		CHECK_EQ(resident[3] & 1, !on_fault);
+		munmap(map, 4 * PAGE);
+	}
 }
 
 TEST(msync_checks_its_arguments) {

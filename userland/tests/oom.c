@@ -72,6 +72,42 @@ TEST(a_hundred_devourers_die_one_by_one) {
 	CHECK(dead > 0);
 }
 
+/* Forks as long as it can; every process dirties what it has and goes on. Ends by itself after a while. */
+static void bomb(char *own, long long until_ns) {
+	struct timespec now;
+	do {
+		fork();
+		memset(own, getpid(), 1 << 20);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec * 1000000000LL + now.tv_nsec < until_ns);
+	_exit(0);
+}
+
+TEST(a_fork_bomb_with_dirty_pages_leaves_the_rest_alive) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pid_t root = fork();
+	if (!root) {
+		setpgid(0, 0);
+		char *own = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		bomb(own, now.tv_sec * 1000000000LL + now.tv_nsec + 2000000000LL);
+	}
+	setpgid(root, root);
+	sleep_ms(2200);
+	kill(-root, SIGKILL);
+	int status = status_of(root);
+	CHECK(status == 0 || status == 1000 + SIGKILL);
+	/* Orphans are the kernel's to reap; memory comes back when the last is gone. */
+	struct sysinfo info;
+	for (int tries = 0; tries < 100; tries++) {
+		sysinfo(&info);
+		if (info.freeram > info.totalram / 2) return;
+		kill(-root, SIGKILL);
+		sleep_ms(50);
+	}
+	CHECK(!"memory comes back");
+}
+
 TEST(a_map_that_can_never_fit_is_refused) {
 	struct sysinfo info;
 	sysinfo(&info);

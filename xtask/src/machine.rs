@@ -114,7 +114,22 @@ fn machine_arguments(options: &Options) -> Vec<String> {
     let threads = if options.icount || options.cpus == 1 { "single" } else { "multi" };
     let mut words = vec!["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"];
     let (accelerator, cpus) = (format!("tcg,thread={threads}"), options.cpus.to_string());
-    words.extend(["-machine", machine, "-accel", &accelerator, "-cpu", &options.cpu, "-smp", &cpus]);
+    // Memory that is not touched costs the host nothing, and need not be there: it may be more than the host has.
+    let size = if options.memory.ends_with(|last: char| last.is_ascii_digit()) { "M" } else { "" };
+    let memory = format!("memory-backend-ram,id=ram,size={}{size},reserve=off", options.memory);
+    let machine = format!("{machine},memory-backend=ram");
+    words.extend([
+        "-object",
+        &memory,
+        "-machine",
+        &machine,
+        "-accel",
+        &accelerator,
+        "-cpu",
+        &options.cpu,
+        "-smp",
+        &cpus,
+    ]);
     words.extend(["-m", &options.memory]);
     if options.icount {
         words.extend(["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2024-01-01T00:00:00,clock=vm"]);

@@ -12,7 +12,7 @@ use abi::Errno;
 
 use super::jobs::{Group, Session};
 use super::{Process, Thread};
-use crate::sync::{Rank, SpinLock};
+use crate::sync::{Rank, Setting, SpinLock};
 
 /// A process's, thread's, group's or session's number, as user space sees it. Positive in all that exists.
 pub type Pid = i32;
@@ -20,14 +20,11 @@ pub type Pid = i32;
 /// Numbers lie below this at most (`PID_MAX_LIMIT`).
 pub const PID_MAX: Pid = 4_194_304;
 
-/// Numbers lie below this (`/proc/sys/kernel/pid_max`), which is no less than [`PID_MAX_LEAST`].
-pub static PID_MAX_NOW: AtomicI32 = AtomicI32::new(PID_MAX);
+/// Numbers lie below this (`/proc/sys/kernel/pid_max`).
+pub static PID_MAX_NOW: Setting = Setting::new(PID_MAX as i64, RESERVED_PIDS as i64 + 1..=PID_MAX as i64);
 
-/// How many threads there may be (`/proc/sys/kernel/threads-max`).
-pub static THREADS_MAX: AtomicI32 = AtomicI32::new(PID_MAX);
-
-/// The least value of [`PID_MAX_NOW`].
-pub const PID_MAX_LEAST: Pid = RESERVED_PIDS + 1;
+/// How many threads there may be (`/proc/sys/kernel/threads-max`), no less than `MIN_THREADS`.
+pub static THREADS_MAX: Setting = Setting::new(PID_MAX as i64, 20..=PID_MAX as i64);
 
 /// Where numbering starts again after the end; below are the first daemons' (`RESERVED_PIDS`).
 const RESERVED_PIDS: Pid = 300;
@@ -131,12 +128,12 @@ impl PidTable {
 
     /// How many threads there may be (`/proc/sys/kernel/threads-max`).
     pub fn max_threads(&self) -> usize {
-        THREADS_MAX.load(Ordering::Relaxed).unsigned_abs() as usize
+        THREADS_MAX.count()
     }
 
     /// Whether a number may be given to anything.
     pub fn is_valid(&self, pid: Pid) -> bool {
-        (1..PID_MAX_NOW.load(Ordering::Relaxed)).contains(&pid)
+        (1..PID_MAX_NOW.get()).contains(&pid.into())
     }
 
     /// The number given last, for `/proc/loadavg`.
@@ -146,7 +143,7 @@ impl PidTable {
 
     /// Reserves the next free number. Errors: EAGAIN when all are taken.
     pub fn allocate(self: &Arc<Self>) -> Result<PidReservation, Errno> {
-        for _ in 0..PID_MAX_NOW.load(Ordering::Relaxed) {
+        for _ in 0..PID_MAX_NOW.get() {
             if let Some(reservation) = self.reserve(self.next()) {
                 return Ok(reservation);
             }
@@ -164,8 +161,8 @@ impl PidTable {
 
     /// The number after the last one, from the start again at the end.
     fn next(&self) -> Pid {
-        let max = PID_MAX_NOW.load(Ordering::Relaxed);
-        let after = |last: Pid| if last + 1 < max { last + 1 } else { RESERVED_PIDS };
+        let max = PID_MAX_NOW.get();
+        let after = |last: Pid| if i64::from(last) + 1 < max { last + 1 } else { RESERVED_PIDS };
         let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
         after(last.unwrap_or(0))
     }

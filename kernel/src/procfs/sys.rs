@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use core::sync::atomic::Ordering;
 
 use abi::Errno;
 
@@ -47,9 +46,9 @@ macro_rules! fixed {
     };
 }
 
-/// A number that root can change, within bounds (`proc_dointvec_minmax()`).
-macro_rules! number {
-    ($name:literal, $value:path, $range:expr) => {
+/// A number that root can change.
+macro_rules! setting {
+    ($name:literal, $setting:path) => {
         Entry {
             name: $name,
             kind: FileKind::Regular,
@@ -57,20 +56,21 @@ macro_rules! number {
             make: |_| {
                 Body::Setting(
                     Box::new(|text: &mut Text| {
-                        text.put(format_args!("{}\n", $value.load(Ordering::Relaxed)));
+                        text.put(format_args!("{}\n", $setting.get()));
                         Ok(())
                     }),
-                    Box::new(|bytes: &[u8], _cred: &Cred| {
-                        let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
-                        let text = text.trim_end_matches('\0').trim();
-                        let value = text.parse().ok().filter(|value| $range.contains(value)).ok_or(Errno::EINVAL)?;
-                        $value.store(value, Ordering::Relaxed);
-                        Ok(())
-                    }),
+                    Box::new(|bytes: &[u8], _: &Cred| $setting.set(number(bytes)?)),
                 )
             },
         }
     };
+}
+
+/// The number in a text (`proc_get_long()`): what follows it is left, as by a shell's `echo`. Errors: EINVAL.
+fn number(bytes: &[u8]) -> Result<i64, Errno> {
+    let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+    let word = text.trim_start().split([' ', '\t', '\n', '\0']).next().unwrap_or_default();
+    word.parse().map_err(|_| Errno::EINVAL)
 }
 
 /// A name that uname(2) gives and root can change.
@@ -104,9 +104,6 @@ macro_rules! name {
     };
 }
 
-/// The least value of `threads-max` (`MIN_THREADS`).
-const LEAST_THREADS_MAX: i32 = 20;
-
 const KERNEL: &[Entry<()>] = &[
     fixed!("cap_last_cap", 40),
     fixed!("core_pattern", "core"),
@@ -122,7 +119,7 @@ const KERNEL: &[Entry<()>] = &[
     fixed!("overflowgid", 65534),
     fixed!("overflowuid", 65534),
     fixed!("panic", 0),
-    number!("pid_max", pid::PID_MAX_NOW, (pid::PID_MAX_LEAST..=pid::PID_MAX)),
+    setting!("pid_max", pid::PID_MAX_NOW),
     fixed!("printk", "7\t4\t1\t7"),
     directory!("random", RANDOM),
     fixed!("randomize_va_space", 2),
@@ -131,7 +128,7 @@ const KERNEL: &[Entry<()>] = &[
     fixed!("sched_rt_runtime_us", 950_000),
     fixed!("shmmax", u64::MAX - (1 << 24)),
     fixed!("tainted", 0),
-    number!("threads-max", pid::THREADS_MAX, (LEAST_THREADS_MAX..=pid::PID_MAX)),
+    setting!("threads-max", pid::THREADS_MAX),
     fixed!("version", uts::VERSION),
 ];
 
@@ -157,10 +154,10 @@ const INOTIFY: &[Entry<()>] =
     &[fixed!("max_queued_events", 16384), fixed!("max_user_instances", 128), fixed!("max_user_watches", 65536)];
 
 const VM: &[Entry<()>] = &[
-    fixed!("max_map_count", crate::mem::space::MAX_MAP_COUNT),
+    setting!("max_map_count", crate::mem::space::MAX_MAP_COUNT),
     fixed!("min_free_kbytes", 4096),
     fixed!("mmap_min_addr", crate::mem::MMAP_MIN_ADDR),
-    fixed!("overcommit_memory", 1),
+    setting!("overcommit_memory", crate::mem::space::OVERCOMMIT),
     fixed!("overcommit_ratio", 50),
     fixed!("swappiness", 60),
 ];

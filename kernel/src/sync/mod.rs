@@ -4,6 +4,7 @@
 //!   Its guard is `!Send`, so the compiler refuses a future that holds one across an await.
 //! - [`PerCpu`]: a value for each CPU, without a lock.
 //! - [`Rank`]: the declared lock order, checked in debug builds.
+//! - [`Setting`]: a number that root can change.
 //! - Sleeping is only ever done on a `runtime::WaitQueue`, re-exported here.
 //!
 //! What may be held across an await: reference counts (`Arc`), pinned frames, `runtime::Mutex` guards.
@@ -12,9 +13,11 @@
 pub mod executor;
 mod percpu;
 mod rank;
+mod setting;
 mod spinlock;
 
 pub use percpu::PerCpu;
 pub use rank::Rank;
 pub use runtime::WaitQueue;
+pub use setting::Setting;
 pub use spinlock::{Relax, SpinGuard, SpinLock};

@@ -191,7 +191,7 @@ impl Inner {
 
     fn change_flags(&mut self, part: Range<u64>, set: VmFlags, clear: VmFlags) -> Result<(), Errno> {
         let whole = self.vmas.at(part.start).is_some_and(|vma| vma.range() == part);
-        if !whole && self.vmas.len() >= MAX_MAP_COUNT {
+        if !whole && self.vmas.len() >= MAX_MAP_COUNT.count() {
             return Err(Errno::ENOMEM);
         }
         let vmas = self.vmas_mut();

@@ -89,7 +89,7 @@ impl Inner {
         while cursor < range.end {
             let vma = self.vmas.at(cursor).ok_or(Errno::ENOMEM)?;
             let part = cursor..vma.end.min(range.end);
-            if part != vma.range() && self.vmas.len() >= MAX_MAP_COUNT {
+            if part != vma.range() && self.vmas.len() >= MAX_MAP_COUNT.count() {
                 return Err(Errno::ENOMEM);
             }
             self.set_lock_flags_of_part(part.clone(), flags);

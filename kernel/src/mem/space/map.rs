@@ -156,7 +156,7 @@ impl AddressSpace {
 impl Inner {
     /// Where a new mapping of `len` bytes goes (`get_unmapped_area`).
     fn place(&self, request: &MapRequest, len: u64) -> Result<u64, Errno> {
-        if self.vmas.len() > MAX_MAP_COUNT {
+        if self.vmas.len() > MAX_MAP_COUNT.count() {
             return Err(Errno::ENOMEM);
         }
         match request.placement {
@@ -203,7 +203,7 @@ impl Inner {
     /// Refuses to cut a hole that would leave too many mappings.
     pub(super) fn check_split(&self, range: &Range<u64>) -> Result<(), Errno> {
         let cuts_inside = self.vmas.at(range.start).is_some_and(|vma| vma.start < range.start && range.end < vma.end);
-        if cuts_inside && self.vmas.len() >= MAX_MAP_COUNT { Err(Errno::ENOMEM) } else { Ok(()) }
+        if cuts_inside && self.vmas.len() >= MAX_MAP_COUNT.count() { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
     /// Adds a mapping into free space, joined with its neighbours if they are alike.
@@ -217,13 +217,20 @@ impl Inner {
         // Anonymous memory just widens its neighbour: a growing heap, or maps one below the other.
         match (lower_merges && is_plain, upper_merges && is_plain) {
             (true, both) => {
-                vmas.modify(range.start - 1, |lower| lower.end = range.end);
+                vmas.modify(range.start - 1, |lower| {
+                    lower.end = range.end;
+                    // A moved mapping brings its private pages along.
+                    lower.flags |= vma.flags;
+                });
                 if both {
                     vmas.merge_at(range.end);
                 }
             }
             (false, true) => {
-                vmas.modify(range.end, |upper| upper.start = range.start);
+                vmas.modify(range.end, |upper| {
+                    upper.start = range.start;
+                    upper.flags |= vma.flags;
+                });
             }
             (false, false) => {
                 vmas.insert(vma);
@@ -253,9 +260,9 @@ impl Inner {
         let locked = self.future_flags.contains(VmFlags::LOCKED);
         let refused = !self.is_free(old_end..new_end + PAGE_SIZE)
             || !self.may_expand(pages, true)
-            || self.vmas.len() > MAX_MAP_COUNT
+            || self.vmas.len() > MAX_MAP_COUNT.count()
             || (locked && !self.may_lock(pages))
-            || pages as usize > frame::total()
+            || overcommits(pages)
             || frame::admit().is_err();
         if refused {
             return nothing(old);
@@ -283,6 +290,9 @@ fn check_overcommit(request: &MapRequest, len: u64) -> Result<(), Errno> {
         (None, true) => true,
         (_, false) => request.prot.contains(Prot::WRITE),
     };
-    let too_much = len >> PAGE_SHIFT > frame::total() as u64;
-    if counted && !request.flags.contains(VmFlags::NO_RESERVE) && too_much { Err(Errno::ENOMEM) } else { Ok(()) }
+    if counted && !request.flags.contains(VmFlags::NO_RESERVE) && overcommits(len >> PAGE_SHIFT) {
+        Err(Errno::ENOMEM)
+    } else {
+        Ok(())
+    }
 }

@@ -36,7 +36,7 @@ use super::page_table::PageTable;
 use super::tree::VmaTree;
 use super::vma::{Prot, VmFlags, Vma};
 use crate::arch::{self, PageFaultError};
-use crate::sync::{Rank, SpinLock};
+use crate::sync::{Rank, Setting, SpinLock};
 pub use advise::Advice;
 pub use remap::RemapRequest;
 pub use remote::WordKey;
@@ -152,7 +152,15 @@ pub struct ProgramLayout {
 }
 
 /// How many mappings a space may have (`vm.max_map_count`).
-pub const MAX_MAP_COUNT: usize = 65530;
+pub static MAX_MAP_COUNT: Setting = Setting::new(65530, 0..=i32::MAX as i64);
+
+/// `vm.overcommit_memory`: 0 refuses what could never fit, 1 nothing.
+pub static OVERCOMMIT: Setting = Setting::new(0, 0..=1);
+
+/// Whether so many new pages are refused because they could never all be had.
+fn overcommits(pages: u64) -> bool {
+    OVERCOMMIT.get() == 0 && pages > frame::total() as u64
+}
 
 /// The memory of a process. Held by the processes that run in it; the last to let go frees the memory.
 pub struct AddressSpace {

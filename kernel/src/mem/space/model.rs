@@ -322,7 +322,7 @@ fn random_calls_agree_with_a_model_of_pages() {
         sizes: objects.iter().map(|object| object.pages()).collect(),
         spaces: Vec::from([(AddressSpace::new().expect("memory"), Pages::new())]),
     };
-    for _ in 0..variable("RUSTOS_MODEL_STEPS", 10_000) {
+    for _ in 0..variable("RUSTOS_MODEL_STEPS", 50_000) {
         world.step();
     }
     for (space, pages) in &world.spaces {

@@ -68,11 +68,11 @@ impl Inner {
         let becomes_data = Vma { start: part.start, end: part.end, prot, flags: vma.flags, mapping: None }.is_data();
         if becomes_data && !vma.is_data() {
             let limit = self.limits.data >> PAGE_SHIFT;
-            if self.counts.data_pages + pages > limit || pages as usize > frame::total() {
+            if self.counts.data_pages + pages > limit || overcommits(pages) {
                 return Err(Errno::ENOMEM);
             }
         }
-        if *part != vma.range() && self.vmas.len() >= MAX_MAP_COUNT {
+        if *part != vma.range() && self.vmas.len() >= MAX_MAP_COUNT.count() {
             return Err(Errno::ENOMEM);
         }
         frame::admit()

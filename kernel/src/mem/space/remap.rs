@@ -52,8 +52,11 @@ impl AddressSpace {
             } else {
                 inner.remap_anywhere(&request, &mut gather, &mut removed)
             };
-            let locked = |addr: &u64| inner.vmas.at(*addr).is_some_and(|vma| vma.flags.contains(VmFlags::LOCKED));
-            let populate = result.as_ref().is_ok_and(|addr| new_len > old_len && locked(addr));
+            let fills = |addr: &u64| {
+                let locked = inner.vmas.at(*addr).map(|vma| vma.flags & (VmFlags::LOCKED | VmFlags::LOCK_ON_FAULT));
+                locked == Some(VmFlags::LOCKED)
+            };
+            let populate = result.as_ref().is_ok_and(|addr| new_len > old_len && fills(addr));
             (result, populate)
         };
         drop(removed);
@@ -112,7 +115,7 @@ impl Inner {
                 return Err(Errno::EPERM);
             }
         }
-        if self.vmas.len() + 2 >= MAX_MAP_COUNT - 3 {
+        if self.vmas.len() + 5 >= MAX_MAP_COUNT.count() {
             return Err(Errno::ENOMEM);
         }
         if let Some(target) = request.fixed {
@@ -158,7 +161,7 @@ impl Inner {
         if vma.flags.contains(VmFlags::LOCKED) && !self.may_lock(more) {
             return Err(Errno::EAGAIN);
         }
-        let too_much = vma.is_data() && more as usize > frame::total();
+        let too_much = vma.is_data() && overcommits(more);
         if too_much || !self.may_expand(more, vma.is_data()) { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
@@ -185,7 +188,7 @@ impl Inner {
         removed: &mut [Option<Removed>; 3],
     ) -> Result<u64, Errno> {
         let RemapRequest { addr, old_len, new_len, .. } = *request;
-        if self.vmas.len() >= MAX_MAP_COUNT - 3 {
+        if self.vmas.len() + 3 >= MAX_MAP_COUNT.count() {
             return Err(Errno::ENOMEM);
         }
         // Make the tables first: then moving the entries cannot fail half way.
