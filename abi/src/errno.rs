@@ -156,11 +156,18 @@ errnos! {
     ERESTARTNOINTR = 513, "Kernel-internal: always restart.";
     ERESTARTNOHAND = 514, "Kernel-internal: restart only if no handler runs.";
     ERESTART_RESTARTBLOCK = 516, "Kernel-internal: restart through restart_syscall(2).";
+    EIOCBQUEUED = 529, "Kernel-internal: a device has been asked; make the call again when it has answered.";
 }
 
 impl Errno {
     /// `EWOULDBLOCK` is `EAGAIN` on Linux.
     pub const EWOULDBLOCK: Errno = Errno::EAGAIN;
+
+    /// The error with this number, if it is one that programs see.
+    pub const fn from_number(number: u16) -> Option<Errno> {
+        let error = Errno(number);
+        if error.name().is_some() && number < Errno::ERESTARTSYS.0 { Some(error) } else { None }
+    }
 
     /// The positive error number.
     pub const fn number(self) -> u16 {

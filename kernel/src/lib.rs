@@ -19,6 +19,7 @@ pub mod sync;
 pub mod mem;
 pub mod time;
 
+// Within it, `dev/virtio/` shares memory with devices.
 pub mod dev;
 pub mod fs;
 pub mod ipc;

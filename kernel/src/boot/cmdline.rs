@@ -30,6 +30,11 @@ impl CommandLine {
         Some(&found.1)
     }
 
+    /// The values of a parameter that may be given several times.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.parameters.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
     /// Words the kernel does not know go to init: `name=value` without a dot in the name.
     pub fn environment(&self, known: &[&str]) -> impl Iterator<Item = String> {
         let foreign = |(name, value): &&(String, String)| {

@@ -14,10 +14,11 @@ use super::CommandLine;
 use crate::arch;
 use crate::dev::{stdio, tty};
 use crate::fs::create::{make, ownership};
+use crate::fs::later::complete;
 use crate::fs::open::{OpenRequest, open};
 use crate::fs::resolve::{Start, lookup};
 use crate::fs::{
-    Cred, FdTable, File, FileKind, FsContext, OpenFlags, Path, SliceSink, devfs, initramfs, mounting, pseudo, tmpfs,
+    Cred, FdTable, File, FileKind, FsContext, OpenFlags, Path, SliceSink, devfs, initramfs, mounting, p9, pseudo, tmpfs,
 };
 use crate::mem::aslr::Layout;
 use crate::process::image::Strings;
@@ -46,7 +47,7 @@ struct Job {
 }
 
 /// Unpacks the initrd and starts the first process. What goes wrong before there is one ends the machine.
-pub(super) fn start(command_line: &CommandLine, initrd: &'static [u8]) {
+pub(super) fn start(command_line: CommandLine, initrd: &'static [u8]) {
     let root = make_root(initrd).unwrap_or_else(|error| panic!("no root file system: {error:?}"));
     let context = FsContext::new(root);
     let table = PidTable::new();
@@ -54,6 +55,20 @@ pub(super) fn start(command_line: &CommandLine, initrd: &'static [u8]) {
     procfs::install(&table);
     mount_proc(&context).unwrap_or_else(|error| log::warn!("no /proc: {error:?}"));
     oom::install(&table);
+    if command_line.get("rustos.share").is_none() {
+        return run_first(context, table, &command_line);
+    }
+    let task = async move {
+        let path = command_line.get("rustos.share").unwrap_or_default();
+        let mounted = complete(|| mount_share(&context, path)).await;
+        mounted.unwrap_or_else(|error| panic!("cannot mount the shared folder on {path}: {error:?}"));
+        run_first(context, table, &command_line);
+    };
+    executor::spawn(Arc::new(runtime::TaskParams::default()), task);
+}
+
+/// Starts the first process; the machine ends with it.
+fn run_first(context: Arc<FsContext>, table: Arc<PidTable>, command_line: &CommandLine) {
     let (job, parent) = match requested_job(&context) {
         Ok(job) => {
             let init = init::start(&table).unwrap_or_else(|error| panic!("no init task: {error:?}"));
@@ -105,6 +120,17 @@ fn make_root(initrd: &'static [u8]) -> Result<Path, Errno> {
 /// Mounts /proc, for a program that has no init to do it.
 fn mount_proc(context: &FsContext) -> Result<(), Errno> {
     mounting::put(procfs::instance()?, b"proc", directory(&context.root(), b"proc", 0o555)?)
+}
+
+/// Mounts the host tool's folder on `path`, whose folders are made as needed.
+fn mount_share(context: &FsContext, path: &str) -> Result<(), Errno> {
+    const TAG: &[u8] = b"host";
+    let instance = p9::open(TAG, b"", &Cred::root())?;
+    let mut place = context.root();
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        place = directory(&place, name.as_bytes(), 0o755)?.topmost();
+    }
+    mounting::put(instance, TAG, place)
 }
 
 /// The directory `name` in `parent`, made if it is not there.

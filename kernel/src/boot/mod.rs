@@ -20,6 +20,7 @@ use bootloader_api::info::MemoryRegionKind;
 
 pub use cmdline::CommandLine;
 
+use crate::dev::virtio::{self, Parameter};
 use crate::mem::{self, Block, MemoryRegion};
 use crate::sync::executor;
 use crate::{arch, dev, ipc, syscall, time};
@@ -54,9 +55,22 @@ fn kernel_main(boot_info: &'static mut BootInfo, command_line: &'static str) -> 
     start_other_cpus(&machine);
     trace_calls(&command_line);
     dev::init();
+    add_virtio_devices(&command_line, &machine);
     ipc::init();
-    first::start(&command_line, initrd::bytes(boot_info));
+    first::start(command_line, initrd::bytes(boot_info));
     executor::executor().run(0)
+}
+
+/// Takes the devices into use that `virtio_mmio.device=` names.
+fn add_virtio_devices(command_line: &CommandLine, machine: &acpi::Machine) {
+    for word in command_line.all("virtio_mmio.device") {
+        let Some(device) = Parameter::parse(word) else {
+            ::log::error!("virtio_mmio.device={word}: not size@address:line");
+            continue;
+        };
+        virtio::add(&device);
+        arch::enable_device_line(machine.io_apic, device.line);
+    }
 }
 
 /// The memory map as the frame allocator takes it: what is usable, and the initrd, whose files are mapped in place.

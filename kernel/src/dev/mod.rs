@@ -1,10 +1,12 @@
-//! Devices: the console, terminals and the memory devices.
+//! Devices: the console, terminals, the memory devices, and those on virtio.
 
 mod link;
 pub mod memory;
 pub mod random;
 pub mod stdio;
 pub mod tty;
+#[expect(unsafe_code, reason = "memory that devices read and write")]
+pub mod virtio;
 
 use crate::arch;
 
@@ -13,6 +15,7 @@ pub fn serve_interrupts() {
     if arch::take_device_interrupts() != 0 {
         tty::console::receive();
         stdio::serve_link();
+        virtio::serve();
     }
 }
 

@@ -79,11 +79,11 @@ pub fn change_times(place: &Path, accessed: NewTime, modified: NewTime, cred: &C
         NewTime::Keep => old,
         NewTime::Given(time) => time,
     };
-    inode.update(|attributes| {
-        attributes.accessed = choose(accessed, attributes.accessed);
-        attributes.modified = choose(modified, attributes.modified);
-        attributes.changed = now;
-    });
+    let mut attributes = inode.attributes();
+    attributes.accessed = choose(accessed, attributes.accessed);
+    attributes.modified = choose(modified, attributes.modified);
+    inode.ops().set_attributes(inode, &attributes)?;
+    inode.update(|set| (set.accessed, set.modified, set.changed) = (attributes.accessed, attributes.modified, now));
     notify::attributes_changed(place);
     Ok(())
 }

@@ -192,6 +192,8 @@ pub trait FileOps: Any + Send + Sync {
 /// What mmap(2) asks a file for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MmapRequest {
+    /// The first page of the object that is to be mapped.
+    pub first_page: u64,
     /// How many pages.
     pub pages: u64,
     /// `MAP_SHARED`.

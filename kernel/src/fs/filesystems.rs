@@ -7,6 +7,7 @@ use abi::Errno;
 use spin::Once;
 
 use super::devfs;
+use super::p9;
 use super::tmpfs::{self, Options};
 use super::{Cred, Instance};
 use crate::sync::{Rank, SpinLock};
@@ -38,6 +39,7 @@ pub fn all() -> Vec<FileSystemType> {
     OWN.call_once(|| {
         register(FileSystemType { name: "tmpfs", needs_device: false, open: open_tmpfs });
         register(FileSystemType { name: "ramfs", needs_device: false, open: open_ramfs });
+        register(FileSystemType { name: "9p", needs_device: false, open: p9::open });
         register(FileSystemType { name: "devtmpfs", needs_device: false, open: |_, _, _| devfs::instance() });
     });
     TYPES.lock().clone()

@@ -147,8 +147,10 @@ pub trait InodeOps: Any + Send + Sync {
         Ok(())
     }
 
-    /// Refreshes attributes that the kernel computes (a /proc file's owner) before they are shown.
-    fn refresh(&self, inode: &Arc<Inode>) {}
+    /// Refreshes attributes that others change, before they are shown.
+    fn refresh(&self, inode: &Arc<Inode>) -> Result<(), Errno> {
+        Ok(())
+    }
 
     /// Whether the name found earlier still stands (`d_revalidate`).
     fn still_valid(&self, inode: &Arc<Inode>) -> bool {

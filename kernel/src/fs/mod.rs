@@ -30,6 +30,7 @@ pub mod initramfs;
 mod inode;
 pub mod inotify;
 mod io;
+pub mod later;
 pub mod locks;
 pub mod mount;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod mount_tests;
 pub mod mounting;
 pub mod notify;
 pub mod open;
+pub mod p9;
 mod path;
 pub mod permission;
 mod poll;

@@ -42,7 +42,7 @@ bitflags::bitflags! {
 /// What a mounted file system can do as a whole.
 pub trait FileSystemOps: Any + Send + Sync {
     /// What statfs(2) shows.
-    fn statfs(&self) -> StatFs;
+    fn statfs(&self) -> Result<StatFs, Errno>;
 
     /// Changes options (`mount -o remount`).
     fn reconfigure(&self, _options: &[u8]) -> Result<(), Errno> {

@@ -24,8 +24,8 @@ struct NoNames {
 }
 
 impl FileSystemOps for NoNames {
-    fn statfs(&self) -> StatFs {
-        StatFs { magic: self.magic, block_bytes: 4096, ..StatFs::default() }
+    fn statfs(&self) -> Result<StatFs, Errno> {
+        Ok(StatFs { magic: self.magic, block_bytes: 4096, ..StatFs::default() })
     }
 }
 

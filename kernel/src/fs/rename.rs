@@ -30,6 +30,10 @@ pub fn rename(from: Parent, to: Parent, flags: RenameFlags, cred: &Cred) -> Resu
     if !Arc::ptr_eq(&from.dir.mount, &to.dir.mount) {
         return Err(Errno::EXDEV);
     }
+    // File systems that are elsewhere know no flags (`v9fs_vfs_rename`).
+    if !flags.is_empty() && !from.dir.mount.fs().names_resident {
+        return Err(Errno::EINVAL);
+    }
     let Last::Name(old_name) = from.name else { return Err(Errno::EBUSY) };
     let Last::Name(new_name) = to.name else {
         return Err(if noreplace { Errno::EEXIST } else { Errno::EBUSY });
@@ -116,7 +120,9 @@ fn swap_names(
     }
     dirs.from().remove(&from.name);
     move_to(&old, to.dir.dentry.clone(), &to.name);
-    dirs.to().insert(old.clone());
+    if resident {
+        dirs.to().insert(old.clone());
+    }
     if let Some(new) = new.as_ref().filter(|_| exchange) {
         move_to(new, from.dir.dentry.clone(), &from.name);
         dirs.from().insert(new.clone());

@@ -1,5 +1,6 @@
 //! What stat(2), statx(2) and statfs(2) show (`fs/stat.c`, `fs/statfs.c`).
 
+use abi::Errno;
 use abi::stat::{STATX_BASIC_STATS, Stat, Statfs, Statx, StatxAttributes, StatxMask, StatxTimestamp};
 
 use super::content::PAGE_BYTES;
@@ -17,11 +18,11 @@ fn size_bytes(place: &Path) -> u64 {
 }
 
 /// stat(2)'s answer about a place.
-pub fn stat(place: &Path) -> Stat {
+pub fn stat(place: &Path) -> Result<Stat, Errno> {
     let inode = place.inode();
-    inode.ops().refresh(inode);
+    inode.ops().refresh(inode)?;
     let attributes = inode.attributes();
-    Stat {
+    Ok(Stat {
         st_dev: inode.fs.device.encode(),
         st_ino: inode.number,
         st_nlink: u64::from(attributes.links),
@@ -39,7 +40,7 @@ pub fn stat(place: &Path) -> Stat {
         st_ctime: attributes.changed.seconds as u64,
         st_ctime_nsec: u64::from(attributes.changed.nanoseconds),
         ..Stat::default()
-    }
+    })
 }
 
 fn time(time: Timestamp) -> StatxTimestamp {
@@ -47,14 +48,14 @@ fn time(time: Timestamp) -> StatxTimestamp {
 }
 
 /// statx(2)'s answer about a place. Everything known is given, whatever was asked for.
-pub fn statx(place: &Path) -> Statx {
-    let stat = stat(place);
+pub fn statx(place: &Path) -> Result<Statx, Errno> {
+    let stat = stat(place)?;
     let inode = place.inode();
     let attributes = inode.attributes();
     let is_mount_root = alloc::sync::Arc::ptr_eq(&place.dentry, &place.mount.root);
     let known = StatxMask::STATX_BTIME | StatxMask::STATX_MNT_ID;
     let mount_root = StatxAttributes::STATX_ATTR_MOUNT_ROOT.bits();
-    Statx {
+    Ok(Statx {
         stx_mask: STATX_BASIC_STATS | known.bits(),
         stx_blksize: PAGE_BYTES as u32,
         stx_attributes: if is_mount_root { mount_root } else { 0 },
@@ -76,18 +77,18 @@ pub fn statx(place: &Path) -> Statx {
         stx_dev_minor: inode.fs.device.minor,
         stx_mnt_id: u64::from(place.mount.id),
         ..Statx::default()
-    }
+    })
 }
 
 /// statfs(2)'s answer about a mount.
-pub fn statfs(mount: &Mount) -> Statfs {
+pub fn statfs(mount: &Mount) -> Result<Statfs, Errno> {
     const ST_VALID: u32 = 0x20;
     let fs = mount.fs();
-    let known = fs.ops().statfs();
+    let known = fs.ops().statfs()?;
     let mut flags = mount.flags();
     flags.set(MountFlags::RDONLY, mount.is_read_only());
     let device = fs.device.encode();
-    Statfs {
+    Ok(Statfs {
         f_type: known.magic as i64,
         f_bsize: known.block_bytes as i64,
         f_blocks: known.blocks,
@@ -100,5 +101,5 @@ pub fn statfs(mount: &Mount) -> Statfs {
         f_frsize: known.block_bytes as i64,
         f_flags: i64::from(flags.bits() | ST_VALID),
         ..Statfs::default()
-    }
+    })
 }

@@ -23,8 +23,8 @@ pub trait Image: Send + Sync {
     /// Reads at `offset`; fewer bytes than asked only at the end.
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, Errno>;
 
-    /// What its pages are mapped from, for a mapping of this many. Errors: ENODEV if it cannot be mapped.
-    fn backing(&self, pages: u64) -> Result<Arc<dyn Backing>, Errno>;
+    /// What its pages are mapped from, for a mapping of so many from the first on. Errors: ENODEV if it cannot be mapped.
+    fn backing(&self, first_page: u64, pages: u64) -> Result<Arc<dyn Backing>, Errno>;
 }
 
 /// A segment to map (`PT_LOAD`).
@@ -228,8 +228,8 @@ impl Segment {
         let zero_start = if self.file_bytes == 0 { page_down(start) } else { page_up(file_end) };
         if self.file_bytes > 0 {
             let pages = (zero_start - page_down(start)) / PAGE_SIZE;
-            let object = image.backing(pages)?;
-            let backing = BackingAt { object, first_page: page_down(self.offset) / PAGE_SIZE };
+            let first_page = page_down(self.offset) / PAGE_SIZE;
+            let backing = BackingAt { object: image.backing(first_page, pages)?, first_page };
             let request = MapRequest {
                 addr: page_down(start),
                 len: zero_start - page_down(start),
@@ -349,7 +349,7 @@ mod tests {
             Ok(len)
         }
 
-        fn backing(&self, _pages: u64) -> Result<Arc<dyn Backing>, Errno> {
+        fn backing(&self, _first_page: u64, _pages: u64) -> Result<Arc<dyn Backing>, Errno> {
             Err(Errno::ENODEV)
         }
     }

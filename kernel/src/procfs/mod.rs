@@ -43,8 +43,8 @@ static TABLE: Once<Arc<PidTable>> = Once::new();
 struct ProcFs;
 
 impl FileSystemOps for ProcFs {
-    fn statfs(&self) -> StatFs {
-        StatFs { magic: MAGIC, block_bytes: 4096, ..StatFs::default() }
+    fn statfs(&self) -> Result<StatFs, Errno> {
+        Ok(StatFs { magic: MAGIC, block_bytes: 4096, ..StatFs::default() })
     }
 }
 

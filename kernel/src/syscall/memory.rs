@@ -108,6 +108,7 @@ fn map_file(request: &mut MapRequest, file: &Arc<File>, kind: u64, flags: u64, o
         request.flags |= VmFlags::NEVER_EXEC;
     }
     let asked = MmapRequest {
+        first_page,
         pages,
         shared: request.flags.contains(VmFlags::SHARED),
         writes: request.prot.contains(Prot::WRITE),

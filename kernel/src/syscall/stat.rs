@@ -25,26 +25,26 @@ fn place_at(cx: &Cx<'_>, dirfd: i32, path: UserStr, flags: AtFlags) -> Result<Pa
 /// stat(2).
 pub fn sys_stat(cx: &mut Cx<'_>, path: UserStr, to: UserOut<Stat>) -> SyscallResult {
     let place = place_at(cx, AT_FDCWD, path, AtFlags::empty())?;
-    to.write(&stat::stat(&place)).map(|()| 0)
+    to.write(&stat::stat(&place)?).map(|()| 0)
 }
 
 /// lstat(2).
 pub fn sys_lstat(cx: &mut Cx<'_>, path: UserStr, to: UserOut<Stat>) -> SyscallResult {
     let place = place_at(cx, AT_FDCWD, path, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    to.write(&stat::stat(&place)).map(|()| 0)
+    to.write(&stat::stat(&place)?).map(|()| 0)
 }
 
 /// fstat(2). Works on `O_PATH` descriptors, too.
 pub fn sys_fstat(cx: &mut Cx<'_>, fd: i32, to: UserOut<Stat>) -> SyscallResult {
     let file = cx.private.files.get_any(fd)?;
-    to.write(&stat::stat(file.path())).map(|()| 0)
+    to.write(&stat::stat(file.path())?).map(|()| 0)
 }
 
 /// newfstatat(2) (`vfs_fstatat`).
 pub fn sys_newfstatat(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, to: UserOut<Stat>, flags: Flags) -> SyscallResult {
     let known = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH;
     let place = place_at(cx, dirfd, path, at_flags(flags, known)?)?;
-    to.write(&stat::stat(&place)).map(|()| 0)
+    to.write(&stat::stat(&place)?).map(|()| 0)
 }
 
 /// statx(2) (`do_statx`). `EINVAL` for the reserved bit of the mask or both kinds of synchronisation.
@@ -62,7 +62,7 @@ pub fn sys_statx(
         return Err(Errno::EINVAL);
     }
     let place = place_at(cx, dirfd, path, at_flags(flags, known)?)?;
-    to.write(&stat::statx(&place)).map(|()| 0)
+    to.write(&stat::statx(&place)?).map(|()| 0)
 }
 
 /// access(2).
@@ -241,11 +241,11 @@ pub fn sys_truncate(cx: &mut Cx<'_>, path: UserStr, len: i64) -> SyscallResult {
 /// statfs(2).
 pub fn sys_statfs(cx: &mut Cx<'_>, path: UserStr, to: UserOut<Statfs>) -> SyscallResult {
     let place = place_at(cx, AT_FDCWD, path, AtFlags::empty())?;
-    to.write(&stat::statfs(&place.mount)).map(|()| 0)
+    to.write(&stat::statfs(&place.mount)?).map(|()| 0)
 }
 
 /// fstatfs(2).
 pub fn sys_fstatfs(cx: &mut Cx<'_>, fd: i32, to: UserOut<Statfs>) -> SyscallResult {
     let file = cx.private.files.get_any(fd)?;
-    to.write(&stat::statfs(&file.path().mount)).map(|()| 0)
+    to.write(&stat::statfs(&file.path().mount)?).map(|()| 0)
 }

@@ -146,8 +146,8 @@ impl Image for FileImage {
         Ok(done)
     }
 
-    fn backing(&self, pages: u64) -> Result<Arc<dyn Backing>, Errno> {
-        let request = MmapRequest { pages, shared: false, writes: false };
+    fn backing(&self, first_page: u64, pages: u64) -> Result<Arc<dyn Backing>, Errno> {
+        let request = MmapRequest { first_page, pages, shared: false, writes: false };
         self.file.ops().mmap(&self.file, &request)?.object.ok_or(Errno::ENODEV)
     }
 }

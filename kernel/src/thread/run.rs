@@ -6,14 +6,18 @@
 //!
 //! [`UserContext::enter`]: crate::arch::UserContext::enter
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
 use core::task::Poll;
 
+use abi::Errno;
+
 use super::exit;
 use super::signal::{self, Verdict};
-use super::{Private, Thread};
+use super::{Interruptible, Private, Thread};
 use crate::arch::{PageFaultError, Trap};
+use crate::fs::later::{self, Answers};
 use crate::mem::{self, FaultError, UserWord};
 use crate::sync::executor;
 use crate::syscall::{self, Cx};
@@ -51,6 +55,10 @@ fn store_child_tid(thread: &Thread, private: &mut Private) {
 /// In and out of user mode until the thread has to end; gives its status.
 async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::ExitStatus {
     loop {
+        if private.call.is_some() && waits_for_device(private) {
+            // Rare, and larger than all else here.
+            Box::pin(finish_after_device(thread, private)).await;
+        }
         if (!thread.work().is_empty() || private.call.is_some())
             && let Verdict::End(status) = signal::attend(thread, private).await
         {
@@ -133,11 +141,52 @@ async fn traced_call(thread: &Arc<Thread>, private: &mut Private, number: u64, r
     let mut cx = Cx { thread, private };
     let result = match syscall::call_now(&mut cx, number) {
         Some(result) => result,
-        None => alloc::boxed::Box::pin(syscall::call_wait(&mut cx, number, registers)).await,
+        None => Box::pin(syscall::call_wait(&mut cx, number, registers)).await,
+    };
+    let result = match result {
+        Err(Errno::EIOCBQUEUED) => Box::pin(call_after_device(thread, private, number)).await,
+        result => result,
     };
     let returns = private.exit.is_none() && !thread.signals.is_killed();
     syscall::trace::end(line, returns.then_some(result));
     syscall::finish(private, number, result);
+}
+
+/// Whether the result in the registers says that the call waits for a device.
+fn waits_for_device(private: &Private) -> bool {
+    private.context.rax == Errno::EIOCBQUEUED.to_return_value()
+}
+
+/// Makes the call in the registers again when the device it waits for has answered, and leaves its result there.
+async fn finish_after_device(thread: &Arc<Thread>, private: &mut Private) {
+    let Some(number) = private.call.take() else { return };
+    let result = call_after_device(thread, private, number).await;
+    syscall::finish(private, number, result);
+}
+
+/// Makes a call again, from its start, each time a device has answered what it asked for, until it asks no more (see
+/// [`later`]). Only the thread's end interrupts the wait.
+async fn call_after_device(thread: &Arc<Thread>, private: &mut Private, number: u64) -> syscall::SyscallResult {
+    let mut answers = Answers::default();
+    loop {
+        let request = later::take_request().ok_or(Errno::EIO)?;
+        let answered = answers.await_answer(request);
+        Interruptible::killable(thread, answered).await.map_err(|_| Errno::EINTR)?;
+        private.context.rax = number;
+        let registers = private.context.syscall_arguments();
+        let mut cx = Cx { thread, private: &mut *private };
+        let result = answers
+            .during(async {
+                match syscall::call_now(&mut cx, number) {
+                    Some(result) => result,
+                    None => syscall::call_wait(&mut cx, number, registers).await,
+                }
+            })
+            .await;
+        if result != Err(Errno::EIOCBQUEUED) {
+            return result;
+        }
+    }
 }
 
 /// Mends a page fault, or turns it into a signal.

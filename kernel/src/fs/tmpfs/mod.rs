@@ -29,8 +29,8 @@ const MAGIC: u64 = 0x0102_1994;
 struct Mounted(Arc<Tmpfs>);
 
 impl FileSystemOps for Mounted {
-    fn statfs(&self) -> StatFs {
-        self.0.statfs(MAGIC)
+    fn statfs(&self) -> Result<StatFs, Errno> {
+        Ok(self.0.statfs(MAGIC))
     }
 
     fn reconfigure(&self, options: &[u8]) -> Result<(), Errno> {
