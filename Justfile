@@ -2,6 +2,7 @@
 #
 # `run` and `qemu` share these options, given by environment:
 #   SMP=2  MEM=512M  CPU=max,…  TIMEOUT=seconds  APPEND='kernel command line'  LOG=1  TRACE=1 or TRACE=clone,futex
+#   SHARE=folder of the host  ROOTFS=folder or archive  (or as --share and --rootfs, before the program)
 #   ICOUNT=1 (guest time counts instructions)  MACHINE=microvm or pc  PROFILE=release or checked
 set dotenv-path := "target/setup/env"
 set positional-arguments

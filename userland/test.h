@@ -24,6 +24,7 @@
  *     // stdin: text       standard input, with \n and \t (default: empty)
  *     // timeout: 60       seconds (default 30)
  *     // mem: 512M         the guest's memory
+ *     // share: folder     an empty folder of the host is in the guest at /mnt/host
  *     // not yet: why      known not to pass on RustOS: left out there unless asked for by name
  *     // only: rustos      not run on the host's Linux
  *     // cflags: -O0       more flags for the compiler

@@ -27,6 +27,8 @@ pub struct Case {
     pub timeout: Duration,
     /// The guest's memory, if it wants a boot of its own.
     pub memory: Option<String>,
+    /// It wants a folder of the host, and with it a boot of its own.
+    pub share: bool,
     /// It cannot run on the host's Linux.
     pub only_guest: bool,
     /// Why it does not pass on RustOS yet: the suite leaves it out unless it is asked for by its whole name.
@@ -67,6 +69,7 @@ fn read(name: &str, program: PathBuf, source: &str) -> io::Result<Case> {
         status: u8::try_from(status).map_err(|_| wrong("status", &status.to_string()))?,
         timeout: Duration::from_secs(number("timeout", 30)?.into()).mul_f64(patience()?),
         memory: word("mem"),
+        share: word("share").is_some(),
         only_guest: match only.as_deref() {
             None => false,
             Some("rustos") => true,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use xtask::build;
@@ -78,7 +78,7 @@ fn batches(cases: &[Case]) -> Vec<Batch> {
     let mut single = Vec::new();
     for case in cases {
         for &cpus in &case.cpus {
-            if case.alone || case.memory.is_some() {
+            if case.alone || case.share || case.memory.is_some() {
                 single.push(Batch { cpus, memory: case.memory.clone(), cases: vec![case.clone()] });
             } else {
                 shared.entry(cpus).or_default().push(case.clone());
@@ -117,15 +117,35 @@ fn run_alone(options: &Options, kernel: &Path, batch: &Batch, case: &Case, judge
     let mut initrd = Initrd::default();
     initrd.file(&case.program, 0o755, &fs::read(&case.program)?)?;
     initrd.start(&Start { exec: &case.program, argv: &argv, env: &environment(), cwd: Path::new("/") })?;
+    let folder = if case.share { Some(SharedFolder::new()?) } else { None };
+    let options = Options { share: folder.as_ref().map(|folder| folder.0.clone()), ..options.clone() };
     let started = Instant::now();
     let mut output = Vec::new();
-    let (end, seen) = boot(options, kernel, batch, initrd, &case.stdin, case.timeout, &mut output)?;
+    let (end, seen) = boot(&options, kernel, batch, initrd, &case.stdin, case.timeout, &mut output)?;
     judge(
         case,
         Outcome { status: ended(end), output, error: seen.error, note: noted(end, &seen.log) },
         started.elapsed(),
     );
     Ok(())
+}
+
+/// An empty folder for a guest, taken away with all that is in it.
+struct SharedFolder(PathBuf);
+
+impl SharedFolder {
+    fn new() -> io::Result<Self> {
+        let path = build::target().join(format!("share-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for SharedFolder {
+    fn drop(&mut self) {
+        // What is left lies in the build's folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Runs programs in one boot by the runner. Gives how many were answered, the first so many of the list, and what the

@@ -135,6 +135,7 @@ mod tests {
             status: 0,
             timeout: Duration::from_secs(1),
             memory: None,
+            share: false,
             only_guest: false,
             not_yet: None,
             alone: false,

@@ -9,6 +9,7 @@ use std::path::{Component, Path};
 
 use cpio::newc;
 
+const KIND: u32 = 0o170_000;
 const FOLDER: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
@@ -20,6 +21,21 @@ pub struct Initrd {
     bytes: Vec<u8>,
     folders: BTreeSet<String>,
     inode: u32,
+}
+
+/// What an archive says of an entry besides its name and content.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Type and permissions.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Seconds since the Epoch.
+    pub modified: u32,
+    /// A device's major and minor number.
+    pub device: (u32, u32),
 }
 
 /// What `just run` tells the kernel about the program it brings (see `docs/host-protocol.md`).
@@ -114,12 +130,32 @@ impl Initrd {
     }
 
     fn entry(&mut self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+        self.add(name, &Facts { mode, ..Facts::default() }, content)
+    }
+
+    /// Adds an entry with all its facts. Of a folder added before, or made because something is in it, they count now.
+    pub fn node(&mut self, path: &Path, facts: &Facts, content: &[u8]) -> io::Result<()> {
+        self.parent_of(path)?;
+        let name = entry_name(path)?;
+        if name.is_empty() {
+            return Ok(());
+        }
+        if facts.mode & KIND == FOLDER {
+            self.folders.insert(name.clone());
+        }
+        self.add(&name, facts, content)
+    }
+
+    fn add(&mut self, name: &str, facts: &Facts, content: &[u8]) -> io::Result<()> {
         let size = u32::try_from(content.len())
             .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, format!("{name}: 4 GiB are too much for cpio")))?;
         self.align();
         self.inode += 1;
-        let links = if mode & FOLDER == FOLDER { 2 } else { 1 };
-        let mut entry = newc::Builder::new(name).ino(self.inode).nlink(links).mode(mode).write(&mut self.bytes, size);
+        let links = if facts.mode & KIND == FOLDER { 2 } else { 1 };
+        let entry =
+            newc::Builder::new(name).ino(self.inode).nlink(links).mode(facts.mode).uid(facts.uid).gid(facts.gid);
+        let entry = entry.mtime(facts.modified).rdev_major(facts.device.0).rdev_minor(facts.device.1);
+        let mut entry = entry.write(&mut self.bytes, size);
         entry.write_all(content)?;
         entry.finish()?;
         Ok(())

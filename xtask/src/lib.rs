@@ -20,5 +20,7 @@ pub mod options;
 pub mod report;
 pub mod rootfs;
 pub mod symbols;
+pub mod tarball;
 pub mod terminal;
 pub mod userland;
+pub mod virtio;

@@ -15,6 +15,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use crate::channels::{Guest, Host, carry};
 use crate::options::Options;
 use crate::report::End;
+use crate::virtio;
 
 /// The guest's half of the ports, in the order of `docs/host-protocol.md`.
 const SERIAL_CHANNELS: [&str; 2] = ["console", "link"];
@@ -59,7 +60,11 @@ impl Drop for Running {
 fn start(options: &Options, boot: &Boot<'_>) -> io::Result<(Running, Guest)> {
     let mut command = Command::new("qemu-system-x86_64");
     command.args(machine_arguments(options));
-    command.arg("-kernel").arg(boot.kernel).arg("-append").arg(boot.command_line);
+    let devices = virtio::devices(options)?;
+    let command_line = [boot.command_line].into_iter().chain(devices.words.iter().map(String::as_str));
+    let command_line = command_line.collect::<Vec<_>>().join(" ");
+    command.args(&devices.arguments);
+    command.arg("-kernel").arg(boot.kernel).arg("-append").arg(command_line);
     let mut inherited = Vec::new();
     if let Some(bytes) = boot.initrd {
         let file = in_memory(bytes)?;
@@ -108,7 +113,7 @@ fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
 
 fn machine_arguments(options: &Options) -> Vec<String> {
     let machine = match options.machine.as_str() {
-        "microvm" => "microvm,acpi=on,pit=on,pic=on,rtc=on,isa-serial=off",
+        "microvm" => "microvm,acpi=on,ioapic2=off,pit=on,pic=on,rtc=on,isa-serial=off",
         other => other,
     };
     let threads = if options.icount || options.cpus == 1 { "single" } else { "multi" };

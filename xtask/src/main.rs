@@ -1,5 +1,5 @@
-//! The command behind the Justfile: `xtask build`, `xtask check`, `xtask bench`, `xtask run PROGRAM [ARGS…]`,
-//! `xtask gdb PROGRAM [ARGS…]`, `xtask qemu [--rootfs PATH]`.
+//! The command behind the Justfile: `xtask build`, `xtask check`, `xtask bench`, `xtask run [OPTIONS] PROGRAM [ARGS…]`,
+//! `xtask gdb [OPTIONS] PROGRAM [ARGS…]`, `xtask qemu [OPTIONS]`.
 //!
 //! `run` takes the program to the guest at the host's own absolute path, starts it in a folder of the same name as the
 //! current one, and ends as it ends. Options come by environment ([`xtask::options`]).
@@ -42,10 +42,9 @@ fn main() -> ExitCode {
         Some((word, rest)) if word == "run" && !rest.is_empty() => run_program(rest),
         Some((word, rest)) if word == "gdb" && !rest.is_empty() => debug_program(rest),
         Some((word, rest)) if word == "qemu" => boot_machine(rest),
-        _ => Err(
-            "usage: xtask build | check | bench [LINE…] | run|gdb PROGRAM [ARGS…] | qemu [--rootfs FOLDER|ARCHIVE.cpio]"
-                .into(),
-        ),
+        _ => Err("usage: xtask build | check | bench [LINE…] | run|gdb [OPTIONS] PROGRAM [ARGS…] | qemu [OPTIONS]; \
+             options: --rootfs FOLDER|ARCHIVE, --share FOLDER"
+            .into()),
     };
     match done {
         Ok(status) => ExitCode::from(status),
@@ -78,7 +77,8 @@ fn run_benchmarks(lines: &[OsString]) -> Result<u8, String> {
 }
 
 fn run_program(arguments: &[OsString]) -> Result<u8, String> {
-    let options = Options::from_env()?;
+    let mut options = Options::from_env()?;
+    let arguments = options.take_arguments(arguments)?;
     let Packed { kernel, initrd, .. } = pack_program(&options, arguments)?;
     let kinds = [io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()];
     let stdio = kinds.map(|terminal| if terminal { "tty" } else { "pipe" }).join(",");
@@ -88,7 +88,8 @@ fn run_program(arguments: &[OsString]) -> Result<u8, String> {
 }
 
 fn debug_program(arguments: &[OsString]) -> Result<u8, String> {
-    let options = Options::from_env()?;
+    let mut options = Options::from_env()?;
+    let arguments = options.take_arguments(arguments)?;
     let Packed { program, kernel, initrd } = pack_program(&options, arguments)?;
     let command_line = format!("{} rustos.stdio=pipe,pipe,pipe", options.command_line());
     let boot = Boot { kernel: &kernel, initrd: Some(&initrd), command_line: &command_line };
@@ -104,14 +105,15 @@ struct Packed {
 }
 
 fn pack_program(options: &Options, arguments: &[OsString]) -> Result<Packed, String> {
+    let Some(program) = arguments.first() else { return Err("no program to run".into()) };
     let from = env::var_os("RUSTOS_FROM").map_or_else(env::current_dir, |folder| Ok(folder.into())).map_err(said)?;
-    let program = find_program(&from, &arguments[0])?;
+    let program = find_program(&from, program)?;
     let content = machine::read(&program).map_err(said)?;
     let kernel = build::kernel(options).map_err(said)?;
 
     let argv: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.clone().into_vec()).collect();
     let start = Start { exec: &program, argv: &argv, env: &program_environment(), cwd: &from };
-    let mut initrd = Initrd::on_top_of(given_root_file_system(env::var_os("ROOTFS"))?.unwrap_or_default());
+    let mut initrd = Initrd::on_top_of(given_root_file_system(options)?.unwrap_or_default());
     initrd.file(&program, 0o755, &content).map_err(said)?;
     initrd.start(&start).map_err(said)?;
     let initrd = initrd.finish().map_err(said)?;
@@ -119,12 +121,14 @@ fn pack_program(options: &Options, arguments: &[OsString]) -> Result<Packed, Str
 }
 
 fn boot_machine(arguments: &[OsString]) -> Result<u8, String> {
-    let options = Options::from_env()?;
-    let given = match arguments {
-        [] => given_root_file_system(env::var_os("ROOTFS"))?,
-        [word, path] if word == "--rootfs" => given_root_file_system(Some(path.clone()))?,
-        _ => return Err("usage: just qemu [--rootfs FOLDER|ARCHIVE.cpio]".into()),
-    };
+    let mut options = Options::from_env()?;
+    if let Some(word) = options.take_arguments(arguments)?.first() {
+        return Err(format!(
+            "{}: qemu takes options alone, --rootfs FOLDER|ARCHIVE and --share FOLDER",
+            word.display()
+        ));
+    }
+    let given = given_root_file_system(&options)?;
     let kernel = build::kernel(&options).map_err(said)?;
     let initrd = match given {
         Some(initrd) => initrd,
@@ -251,11 +255,9 @@ fn program_environment() -> Vec<Vec<u8>> {
     list
 }
 
-/// The root file system the user named, as an archive; a relative path is relative to where the command was typed.
-fn given_root_file_system(path: Option<OsString>) -> Result<Option<Vec<u8>>, String> {
-    let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
-    let from = env::var_os("RUSTOS_FROM").map(PathBuf::from).unwrap_or_default();
-    rootfs::archive(&from.join(path)).map(Some).map_err(said)
+/// The root file system the user named, as an archive.
+fn given_root_file_system(options: &Options) -> Result<Option<Vec<u8>>, String> {
+    options.rootfs.as_deref().map(rootfs::archive).transpose().map_err(said)
 }
 
 fn said(error: io::Error) -> String {

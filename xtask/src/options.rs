@@ -1,6 +1,8 @@
 //! What the user may ask of a machine, by environment: the options that `just run`, `just qemu` and the tests share.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,11 +31,18 @@ pub struct Options {
     pub machine: String,
     /// `PROFILE`: cargo's profile of the kernel, `release` or `checked`.
     pub profile: String,
+    /// `ROOTFS`: the root file system, a folder or an archive.
+    pub rootfs: Option<PathBuf>,
+    /// `SHARE`: a folder of the host that the guest sees at [`SHARE_PLACE`].
+    pub share: Option<PathBuf>,
     /// `KERNEL`: an image to boot instead of ours, a Linux to compare with for one.
     pub kernel: Option<PathBuf>,
     /// `QEMU_ARGS`: more words for QEMU, split at blanks.
     pub qemu_args: Vec<String>,
 }
+
+/// Where the guest sees the host's folder.
+pub const SHARE_PLACE: &str = "/mnt/host";
 
 impl Default for Options {
     fn default() -> Self {
@@ -49,6 +58,8 @@ impl Default for Options {
             log: None,
             machine: "microvm".into(),
             profile: "release".into(),
+            rootfs: None,
+            share: None,
             kernel: None,
             qemu_args: Vec::new(),
         }
@@ -78,11 +89,41 @@ impl Options {
             log: wish("LOG").filter(|text| text != "0"),
             machine: wish("MACHINE").unwrap_or(default.machine),
             profile: wish("PROFILE").unwrap_or(default.profile),
+            rootfs: path_wish("ROOTFS"),
+            share: path_wish("SHARE"),
             kernel: wish("KERNEL").map(PathBuf::from),
             qemu_args: wish("QEMU_ARGS")
                 .map(|text| text.split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),
         })
+    }
+
+    /// Takes the options that open a command's arguments, `--name value` or `--name=value`, which count more than the
+    /// environment's. Gives the arguments behind them.
+    pub fn take_arguments<'a>(&mut self, mut arguments: &'a [OsString]) -> Result<&'a [OsString], String> {
+        while let Some((word, rest)) = arguments.split_first() {
+            let Some(named) = word.as_bytes().strip_prefix(b"--") else { break };
+            if named.is_empty() {
+                return Ok(rest);
+            }
+            let equals = named.iter().position(|&byte| byte == b'=');
+            let (name, value, rest) = match equals {
+                Some(at) => (&named[..at], OsStr::from_bytes(&named[at + 1..]), rest),
+                None => {
+                    let (value, rest) =
+                        rest.split_first().ok_or_else(|| format!("{}: needs a path", word.display()))?;
+                    (named, value.as_os_str(), rest)
+                }
+            };
+            let path = Some(from_where_typed(value));
+            match name {
+                b"rootfs" => self.rootfs = path,
+                b"share" => self.share = path,
+                _ => return Err(format!("{}: no option; there are --rootfs and --share", word.display())),
+            }
+            arguments = rest;
+        }
+        Ok(arguments)
     }
 
     /// The words of the kernel's command line that these options ask for.
@@ -103,6 +144,15 @@ impl Options {
         }
         words.join(" ")
     }
+}
+
+fn path_wish(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|path| !path.is_empty()).map(|path| from_where_typed(&path))
+}
+
+/// A path, relative to where the command was typed.
+fn from_where_typed(path: &OsStr) -> PathBuf {
+    env::var_os("RUSTOS_FROM").map(PathBuf::from).unwrap_or_default().join(path)
 }
 
 /// A variable that is set and not empty.
@@ -144,6 +194,18 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(asked.command_line(), "loglevel=7 rustos.trace=clone,futex init=/bin/sh");
+    }
+
+    #[test]
+    fn options_end_where_the_program_begins() {
+        let words = ["--share", "/a", "--rootfs=/b", "./p", "--share", "x"].map(OsString::from);
+        let mut options = Options::default();
+        assert_eq!(options.take_arguments(&words), Ok(&words[3..]));
+        assert_eq!((options.share, options.rootfs), (Some("/a".into()), Some("/b".into())));
+        let mut options = Options::default();
+        assert_eq!(options.take_arguments(&["--".into(), "--p".into()]), Ok(&["--p".into()][..]));
+        assert!(options.take_arguments(&["--size".into(), "1".into()]).is_err());
+        assert!(options.take_arguments(&["--share".into()]).is_err());
     }
 
     #[test]
