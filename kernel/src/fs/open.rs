@@ -217,10 +217,19 @@ fn finish(place: Path, request: &OpenRequest, cred: &Arc<Cred>, made: bool) -> R
     }
     let file = open_place(place, request.flags, cred)?;
     if truncate {
-        file.inode().truncate_to(0, cred.capable(Capabilities::FSETID))?;
+        cut(&file, cred)?;
     }
     notify::opened(&file);
     Ok(file)
+}
+
+/// `O_TRUNC` (`handle_truncate`): even one who opens for reading alone may not cut a program that runs. `ETXTBSY`.
+fn cut(file: &File, cred: &Cred) -> Result<(), Errno> {
+    let inode = file.inode();
+    inode.begin_writing()?;
+    let done = inode.truncate_to(0, cred.capable(Capabilities::FSETID));
+    inode.end_writing();
+    done
 }
 
 /// Whether what is there may be opened like that (`may_open`).

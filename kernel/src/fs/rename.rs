@@ -42,20 +42,28 @@ pub fn rename(from: Parent, to: Parent, flags: RenameFlags, cred: &Cred) -> Resu
     let to = End { dir: to.dir, name: new_name, slash: to.slash };
     want_write(&from.dir)?;
 
-    let shape = RENAME.lock();
-    let old = lookup(&from.dir, &from.name)?;
-    let new = match lookup(&to.dir, &to.name) {
-        Ok(new) => Some(new),
-        Err(Errno::ENOENT) => None,
-        Err(error) => return Err(error),
-    };
+    // A file system whose names are not all in the tree may look at processes to find one, or ask another machine: there the
+    // names are looked up before the lock is taken, and (being declared first) let go after it.
+    let (old, new);
+    let mut shape = from.dir.mount.fs().names_resident.then(|| RENAME.lock());
+    (old, new) = (lookup(&from.dir, &from.name)?, lookup_target(&to)?);
+    shape.get_or_insert_with(|| RENAME.lock());
     check_ends(&from, &to, &old, new.as_ref(), noreplace, exchange)?;
-    let moved = swap_names(&from, &to, old.clone(), new, exchange, cred)?;
+    let moved = swap_names(&from, &to, &old, new.as_ref(), exchange, cred)?;
     drop(shape);
     if moved {
         notify::moved((from.dir.inode(), &from.name), (to.dir.inode(), &to.name), old.inode());
     }
     Ok(())
+}
+
+/// What the new name stands for so far.
+fn lookup_target(to: &End) -> Result<Option<Arc<Dentry>>, Errno> {
+    match lookup(&to.dir, &to.name) {
+        Ok(new) => Ok(Some(new)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What can be said before the directories are locked, in Linux's order.
@@ -93,12 +101,12 @@ fn check_ends(
 fn swap_names(
     from: &End,
     to: &End,
-    old: Arc<Dentry>,
-    new: Option<Arc<Dentry>>,
+    old: &Arc<Dentry>,
+    new: Option<&Arc<Dentry>>,
     exchange: bool,
     cred: &Cred,
 ) -> Result<bool, Errno> {
-    if new.as_ref().is_some_and(|new| Arc::ptr_eq(new.inode(), old.inode())) {
+    if new.is_some_and(|new| Arc::ptr_eq(new.inode(), old.inode())) {
         return Ok(false);
     }
     let mut dirs = LockedDirs::lock(&from.dir.dentry, &to.dir.dentry);
@@ -106,29 +114,29 @@ fn swap_names(
     let unchanged = |children: &Children, name: &[u8], was: Option<&Arc<Dentry>>| {
         !resident || children.get(name).map(Arc::as_ptr) == was.map(Arc::as_ptr)
     };
-    if !unchanged(dirs.from(), &from.name, Some(&old)) || !unchanged(dirs.to(), &to.name, new.as_ref()) {
+    if !unchanged(dirs.from(), &from.name, Some(old)) || !unchanged(dirs.to(), &to.name, new) {
         return Err(Errno::ENOENT);
     }
-    may_move(from, to, &old, new.as_ref(), &mut dirs, exchange, cred)?;
+    may_move(from, to, old, new, &mut dirs, exchange, cred)?;
     let (from_dir, to_dir) = (from.dir.inode(), to.dir.inode());
     from_dir.ops().rename((from_dir, &from.name), (to_dir, &to.name))?;
-    if let Some(new) = &new {
+    if let Some(new) = new {
         dirs.to().remove(&to.name);
         if !exchange {
             retire(new);
         }
     }
     dirs.from().remove(&from.name);
-    move_to(&old, to.dir.dentry.clone(), &to.name);
+    move_to(old, to.dir.dentry.clone(), &to.name);
     if resident {
         dirs.to().insert(old.clone());
     }
-    if let Some(new) = new.as_ref().filter(|_| exchange) {
+    if let Some(new) = new.filter(|_| exchange) {
         move_to(new, from.dir.dentry.clone(), &from.name);
         dirs.from().insert(new.clone());
     }
     drop(dirs);
-    count_links(from, to, &old, new.as_ref(), exchange);
+    count_links(from, to, old, new, exchange);
     Ok(true)
 }
 

@@ -8,6 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use abi::Errno;
@@ -182,12 +183,15 @@ pub fn lock(id: i32, locks: bool, cred: &Cred) -> Result<(), Errno> {
 /// `SHM_INFO`: the sums over all segments, and the highest index in use.
 pub fn totals() -> (ShmInfo, i32) {
     let table = TABLE.lock();
-    let mut info = ShmInfo { used_ids: table.entries.len() as i32, ..ShmInfo::default() };
-    for entry in table.entries.values() {
-        info.shm_tot += entry.segment.memory.pages();
-        info.shm_rss += entry.segment.memory.resident_pages();
+    let highest = table.entries.keys().map(|id| index_of(*id)).max().unwrap_or(0);
+    let memories: Vec<Arc<SharedMemory>> = table.entries.values().map(|entry| entry.segment.memory.clone()).collect();
+    drop(table); // The pages' lock comes before the table's, which is taken when a map goes.
+    let mut info = ShmInfo { used_ids: memories.len() as i32, ..ShmInfo::default() };
+    for memory in memories {
+        info.shm_tot += memory.pages();
+        info.shm_rss += memory.resident_pages();
     }
-    (info, table.entries.keys().map(|id| index_of(*id)).max().unwrap_or(0))
+    (info, highest)
 }
 
 /// `ipcperms()`: whether all of `wanted`'s permissions, in whichever of its three places, are granted.
