@@ -16,6 +16,11 @@ macro_rules! errnos {
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 { $($value => Some(stringify!($name)),)* _ => None }
             }
+
+            /// What it means (`"No such file or directory."`), or `None` for a number Linux does not define.
+            pub const fn text(self) -> Option<&'static str> {
+                match self.0 { $($value => Some($text),)* _ => None }
+            }
         }
     };
 }

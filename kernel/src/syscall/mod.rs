@@ -39,6 +39,7 @@ pub mod machine;
 pub mod memory;
 pub mod message;
 pub mod mount;
+mod names;
 pub mod path;
 pub mod pipe;
 pub mod poll;

@@ -80,7 +80,7 @@ macro_rules! syscalls {
         pub fn arguments(number: u64, registers: &[u64; 6], f: &mut fmt::Formatter<'_>) -> fmt::Result {
             match number {
                 $($number => {
-                    syscalls!(@trace registers f $($arg: $type),*);
+                    syscalls!(@trace $name registers f $($arg: $type),*);
                     Ok(())
                 })*
                 _ => {
@@ -116,14 +116,17 @@ macro_rules! syscalls {
         Box::pin($handler($cx $(, <$type as FromRegister>::from_register($arg))*)).await
     }};
 
-    (@trace $registers:ident $f:ident) => {};
-    (@trace $registers:ident $f:ident $($arg:ident: $type:ty),+) => {
+    (@trace $name:ident $registers:ident $f:ident) => {};
+    (@trace $name:ident $registers:ident $f:ident $($arg:ident: $type:ty),+) => {
         let mut registers = $registers.iter();
         let mut separator = "";
         $(
             $f.write_str(separator)?;
             let $arg = registers.next().copied().unwrap_or(0);
-            TraceArgument::trace(&<$type as FromRegister>::from_register($arg), $f)?;
+            match names::view_of(stringify!($name), stringify!($arg)) {
+                Some(show) => show($arg, $f)?,
+                None => TraceArgument::trace(&<$type as FromRegister>::from_register($arg), $f)?,
+            }
             separator = ", ";
         )+
         let _ = separator;

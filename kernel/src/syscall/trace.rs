@@ -67,6 +67,8 @@ pub fn begin(tid: Pid, number: u64, registers: &[u64; 6]) -> String {
 /// Prints the line, with the call's result or, if it does not return, a question mark.
 #[cold]
 pub fn end(mut line: String, result: Option<SyscallResult>) {
+    // rt_sigreturn(2) gives back what the signal has interrupted: an error, it may be.
+    let result = result.map(|result| result.and_then(|value| failure_in(value).map_or(Ok(value), Err)));
     let _ = match result {
         Some(Ok(value)) if value < 1 << 31 => writeln!(line, " = {value}"),
         Some(Ok(value)) => writeln!(line, " = {value:#x}"),
@@ -74,6 +76,13 @@ pub fn end(mut line: String, result: Option<SyscallResult>) {
         None => writeln!(line, " = ?"),
     };
     arch::log_write(line.as_bytes());
+}
+
+/// The error in a register.
+fn failure_in(value: usize) -> Option<abi::Errno> {
+    const ERRORS: usize = 4095;
+    let number = value.wrapping_neg();
+    if number <= ERRORS { abi::Errno::from_number(u16::try_from(number).unwrap_or(0)) } else { None }
 }
 
 /// The arguments of call number `.0`.
@@ -85,12 +94,16 @@ impl fmt::Display for Arguments<'_> {
     }
 }
 
-/// An error: `-1 ENOENT`, or `? ERESTARTSYS` for those that a signal decides about.
+/// An error: `-1 ENOENT (No such file or directory)`, or `? ERESTARTSYS` for those that a signal decides about.
 struct Failure(abi::Errno);
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0.number() >= abi::Errno::ERESTARTSYS.number() { "?" } else { "-1" };
-        write!(f, "{sign} {:?}", self.0)
+        write!(f, "{sign} {:?}", self.0)?;
+        match self.0.text() {
+            Some(text) if sign == "-1" => write!(f, " ({})", text.trim_end_matches('.')),
+            _ => Ok(()),
+        }
     }
 }
