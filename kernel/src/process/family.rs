@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::jobs::Group;
+use super::ptrace::Tracee;
 use super::{Pid, Process, Usage};
 use crate::dev::tty;
 use crate::fs::PollEvents;
@@ -24,6 +25,8 @@ pub struct Family {
     pub(super) children: BTreeMap<Pid, Child>,
     /// What the children that have been waited for used, and theirs.
     pub(super) reaped: Usage,
+    /// The threads that threads of the process trace.
+    pub(super) tracees: Vec<Tracee>,
     /// The process has handed its children over for good and adopts none.
     closed: bool,
 }
@@ -45,6 +48,8 @@ pub enum ChildEvent {
     Stopped(Signal),
     /// Continued.
     Continued,
+    /// Stopped for its tracer, the caller: a signal and what ptrace(2) puts above it.
+    Trapped(i32),
     /// Ended, and every thread is gone.
     Ended(ExitStatus),
 }
@@ -55,6 +60,7 @@ impl ChildEvent {
         match self {
             ChildEvent::Stopped(signal) => (code::CLD_STOPPED, i32::from(signal.number())),
             ChildEvent::Continued => (code::CLD_CONTINUED, i32::from(Signal::CONT.number())),
+            ChildEvent::Trapped(code) => (code::CLD_TRAPPED, code),
             ChildEvent::Ended(ExitStatus(status)) => match status & 0x7f {
                 0 => (code::CLD_EXITED, status >> 8 & 0xff),
                 signal if status & 0x80 != 0 => (code::CLD_DUMPED, signal),
@@ -68,6 +74,7 @@ impl ChildEvent {
         match self {
             ChildEvent::Stopped(signal) => i32::from(signal.number()) << 8 | 0x7f,
             ChildEvent::Continued => 0xffff,
+            ChildEvent::Trapped(code) => code << 8 | 0x7f,
             ChildEvent::Ended(ExitStatus(status)) => status,
         }
     }
@@ -184,6 +191,14 @@ impl Process {
         self.hand_over_children();
         self.hang_up_orphaned_group();
         self.status.store(status.0, Ordering::Release);
+        if !self.ends_for_tracer(status) {
+            self.announce_end();
+        }
+        self.ended.wake(PollEvents::POLLIN);
+    }
+
+    /// Tells the parent of the end.
+    pub(super) fn announce_end(&self) {
         let fate = self.with_parent(|parent, family| self.end_in(parent, family));
         if let Some((parent, fate)) = fate {
             parent.child_events.wake_all();
@@ -191,7 +206,6 @@ impl Process {
                 self.release();
             }
         }
-        self.ended.wake(PollEvents::POLLIN);
     }
 
     /// Records the end with the parent, whose family is locked, and signals it (`do_notify_parent()`).
@@ -216,7 +230,7 @@ impl Process {
     }
 
     /// What the parent learns with the signal.
-    fn child_info(&self, signal: Signal, event: ChildEvent) -> Info {
+    pub(super) fn child_info(&self, signal: Signal, event: ChildEvent) -> Info {
         const TICK_NS: u64 = 10_000_000;
         let (code, status) = event.code_and_status();
         let usage = self.usage();

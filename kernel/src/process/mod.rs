@@ -22,6 +22,7 @@ pub mod oom;
 pub mod pid;
 pub mod pidfd;
 mod policy;
+pub mod ptrace;
 pub mod signal;
 pub mod signalfd;
 pub mod terminal;
@@ -119,6 +120,8 @@ pub struct Threads {
     pub live: BTreeMap<Pid, Arc<Thread>>,
     /// The status of the leader, if it has ended before others.
     pub leader_status: Option<ExitStatus>,
+    /// The leader, if it has ended with a tracer, who is to learn of the end of the whole.
+    pub traced_leader: Option<ptrace::TracedLeader>,
 }
 
 impl Process {

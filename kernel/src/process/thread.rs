@@ -6,6 +6,7 @@ use core::task::Waker;
 
 use runtime::{TaskContext, TaskParams};
 
+use super::ptrace::Tracing;
 use super::user::Charge;
 use super::{OwnedLocks, Pid, Policy, Process, Times, Usage};
 use crate::fs::{Capabilities, Cred, FdTable, FsContext};
@@ -43,6 +44,8 @@ pub struct Thread {
     /// No execve raises its privileges any more (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privs: AtomicBool,
 
+    /// Rank `Tracing`: its tracer, and where it has stopped for it.
+    pub tracing: Tracing,
     /// Rank `Futex`: locks that others wait for it to release.
     pub owned_locks: OwnedLocks,
     /// Rank `Holdings`: its place in its user's account; none once it has ended.
@@ -95,6 +98,7 @@ impl Thread {
             io_priority: AtomicU16::new(0),
             timer_slack_ns: AtomicU64::new(DEFAULT_TIMER_SLACK_NS),
             no_new_privs: AtomicBool::new(false),
+            tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),
             charge: SpinLock::new(Rank::Holdings, Some(charge)),
             holdings: SpinLock::new(Rank::Holdings, holdings),

@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::wait::WaitOptions;
 
-use super::family::{Child, ChildEvent};
+use super::family::{Child, ChildEvent, Family};
 use super::jobs::Group;
-use super::{Pid, Process, Usage};
+use super::ptrace::Tracee;
+use super::{Pid, Process, Thread, Usage};
 use crate::signal::Signal;
 
 /// Which children.
@@ -47,6 +48,18 @@ pub struct WaitRequest {
 }
 
 impl WaitRequest {
+    /// Whether a tracee, whatever its exit signal, can satisfy the request.
+    fn covers_tracee(&self, tracee: &Tracee, group: &[Arc<Process>]) -> bool {
+        let process = &tracee.thread.process;
+        let targeted = match &self.target {
+            WaitTarget::Any => true,
+            WaitTarget::Pid(pid) => tracee.thread.tid() == *pid,
+            WaitTarget::Group(_) => group.iter().any(|member| Arc::ptr_eq(member, process)),
+            WaitTarget::Process(wanted) => Arc::ptr_eq(wanted, process) && tracee.thread.is_leader(),
+        };
+        targeted && (!self.options.contains(WaitOptions::__WNOTHREAD) || tracee.is_traced_by(self.by))
+    }
+
     /// Whether the child can ever satisfy the request (`eligible_child()`); `group` are the members of the group asked for.
     fn covers(&self, child: &Child, group: &[Arc<Process>]) -> bool {
         let process = &child.process;
@@ -64,13 +77,17 @@ impl WaitRequest {
 
     /// The child's event, if it has one that the caller asked for (`wait_consider_child()`): the end first, which
     /// overrides stops. Stops and continuations are consumed here, the end is not.
-    fn event_of(&self, child: &Child) -> Option<ChildEvent> {
+    /// Of a child that the process traces itself, the stops are those of the tracee.
+    fn event_of(&self, child: &Child, tracees: &[Tracee]) -> Option<ChildEvent> {
         if let Some(status) = child.ended {
             return self.options.contains(WaitOptions::WEXITED).then_some(ChildEvent::Ended(status));
         }
         let consume = !self.options.contains(WaitOptions::WNOWAIT);
         let signals = &child.process.signals;
-        let stopped = self.options.contains(WaitOptions::WSTOPPED).then(|| signals.take_stopped(consume)).flatten();
+        let is_leader = |thread: &Thread| thread.is_leader() && Arc::ptr_eq(&thread.process, &child.process);
+        let is_traced = tracees.iter().any(|tracee| is_leader(&tracee.thread));
+        let wants_stop = self.options.contains(WaitOptions::WSTOPPED) && !is_traced;
+        let stopped = wants_stop.then(|| signals.take_stopped(consume)).flatten();
         let continued = || self.options.contains(WaitOptions::WCONTINUED) && signals.take_continued(consume);
         stopped.map(ChildEvent::Stopped).or_else(|| continued().then_some(ChildEvent::Continued))
     }
@@ -90,9 +107,20 @@ impl Process {
         let mut found = None;
         for child in family.children.values().filter(|child| request.covers(child, &group)) {
             eligible = true;
-            if let Some(event) = request.event_of(child) {
+            if let Some(event) = request.event_of(child, &family.tracees) {
                 found = Some((child.process.clone(), event));
                 break;
+            }
+        }
+        if found.is_none() && !family.tracees.is_empty() {
+            let (covers_any, report) = look_for_tracee(&mut family, request, &group);
+            eligible |= covers_any;
+            if let Some((report, tracee)) = report {
+                drop(family);
+                if let Some(tracee) = tracee {
+                    tracee.bury();
+                }
+                return Ok(Some(report));
             }
         }
         let Some((child, event)) = found else {
@@ -116,4 +144,29 @@ impl Process {
     pub async fn wait_for_child(&self, request: &WaitRequest) -> Result<WaitReport, Errno> {
         self.child_events.wait_until(|| self.look_for_child(request).transpose()).await
     }
+}
+
+/// Looks through the tracees: whether any can satisfy the request, and an event of one of them. A tracee that has ended is
+/// taken off the list and given back, to be buried.
+fn look_for_tracee(
+    family: &mut Family,
+    request: &WaitRequest,
+    group: &[Arc<Process>],
+) -> (bool, Option<(WaitReport, Option<Tracee>)>) {
+    let consume = !request.options.contains(WaitOptions::WNOWAIT);
+    let wants_end = request.options.contains(WaitOptions::WEXITED);
+    let mut covers_any = false;
+    for index in 0..family.tracees.len() {
+        let tracee = &family.tracees[index];
+        if !request.covers_tracee(tracee, group) {
+            continue;
+        }
+        covers_any = true;
+        let Some(event) = tracee.event(wants_end, consume) else { continue };
+        let process = &tracee.thread.process;
+        let report = WaitReport { pid: tracee.thread.tid(), uid: process.uid(), event, usage: process.usage() };
+        let has_ended = consume && matches!(event, ChildEvent::Ended(_));
+        return (true, Some((report, has_ended.then(|| family.tracees.swap_remove(index)))));
+    }
+    (covers_any, None)
 }

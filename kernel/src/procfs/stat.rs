@@ -17,12 +17,15 @@ const TICK_NS: u64 = 10_000_000;
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 4096;
 
-/// What a task is doing, by Linux's letters: R running, S sleeping, T stopped, Z zombie.
+/// What a task is doing, by Linux's letters: R running, S sleeping, T stopped, t stopped by its tracer, Z zombie.
 pub fn state(task: &Task) -> (char, &'static str) {
     if task.process.end_status().is_some() || task.thread().is_none() {
         return ('Z', "zombie");
     }
     let threads = task.threads();
+    if threads.first().is_some_and(|thread| thread.signals.is_trapped()) {
+        return ('t', "tracing stop");
+    }
     if task.process.signals.is_stopped() {
         return ('T', "stopped");
     }

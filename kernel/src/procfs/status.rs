@@ -14,13 +14,14 @@ use crate::process::limits::{INFINITY, Resource};
 pub fn status(text: &mut Text, task: &Task) -> Result<(), Errno> {
     let (letter, word) = state(task);
     let parent = task.process.parent_pid();
+    let tracer = task.thread().map_or(0, |thread| thread.tracing.tracer_tid());
     let umask = task.holdings().ok().and_then(|holdings| holdings.fs).map(|fs| fs.umask());
     text.put(format_args!("Name:\t{}\n", stat::comm(task)));
     if let Some(umask) = umask {
         text.put(format_args!("Umask:\t{umask:04o}\n"));
     }
     text.put(format_args!("State:\t{letter} ({word})\nTgid:\t{}\nNgid:\t0\nPid:\t{}\n", task.process.pid, task.id()));
-    text.put(format_args!("PPid:\t{parent}\nTracerPid:\t0\n"));
+    text.put(format_args!("PPid:\t{parent}\nTracerPid:\t{tracer}\n"));
     let Some(thread) = task.thread() else { return finish(text, task) };
     let cred = thread.cred();
     text.put(format_args!("Uid:\t{}\t{}\t{}\t{}\n", cred.uid, cred.euid, cred.suid, cred.fsuid));

@@ -132,6 +132,12 @@ impl Info {
         &self.fields
     }
 
+    /// The same information with `si_pid` set, in the layouts that have one.
+    pub const fn with_pid(mut self, pid: i32) -> Info {
+        self.fields[0] = pair(pid as u32, (self.fields[0] >> 32) as u32);
+        self
+    }
+
     /// The same information with `si_overrun` set.
     pub const fn with_overrun(mut self, overrun: i32) -> Info {
         self.fields[0] = pair(self.fields[0] as u32, overrun as u32);

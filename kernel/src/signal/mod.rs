@@ -21,6 +21,7 @@ mod take;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trace;
 
 pub use action::{Action, Actions, SIG_DFL, SIG_IGN, SaFlags};
 pub use info::{ChildChange, Info, code};
@@ -30,3 +31,4 @@ pub use restart::RestartBlock;
 pub use set::{DefaultAction, SigSet, Signal};
 pub use take::Next;
 pub use thread::{AltStack, ThreadSignals, Work, current_tid};
+pub use trace::Trap;

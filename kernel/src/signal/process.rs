@@ -71,6 +71,8 @@ pub(super) struct GroupStop {
     pub(super) is_continued: bool,
     /// The signal that stopped it, until someone has waited for that (`group_exit_code`).
     pub(super) signal: Option<Signal>,
+    /// The last signal that stopped it.
+    pub(super) last: Option<Signal>,
     /// What the next thread that runs is to tell the parent (`SIGNAL_CLD_MASK`).
     pub(super) news: Option<StopNews>,
 }

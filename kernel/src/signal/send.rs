@@ -116,7 +116,11 @@ impl State {
     /// Continues all threads, those stopped and those about to stop, and notes what the parent is to be told.
     fn resume(&mut self) {
         for thread in &self.threads {
-            thread.clear_job(job::STOP_PENDING | job::STOP_DEQUEUED);
+            thread.clear_job(job::STOP_PENDING | job::STOP_DEQUEUED | job::STOP_COUNTED);
+            if thread.has_job(job::SEIZED) {
+                thread.set_job(job::TRAP_NOTIFY);
+                thread.post(Work::SIGNAL);
+            }
             if thread.has_job(job::STOPPED) {
                 thread.clear_job(job::STOPPED);
                 thread.post(Work::SIGNAL);
@@ -213,7 +217,8 @@ impl State {
 
     pub(super) fn has_deliverable(&self, thread: &ThreadSignals) -> bool {
         let pending = thread.pending.lock().set() | self.pending.set();
-        !pending.without(thread.blocked()).is_empty() || thread.has_job(job::STOP_PENDING) || self.stop.news.is_some()
+        let jobs = job::STOP_PENDING | job::TRAP_STOP | job::TRAP_NOTIFY;
+        !pending.without(thread.blocked()).is_empty() || thread.has_job(jobs) || self.stop.news.is_some()
     }
 
     /// Wakes other threads for shared signals that `thread` will not take: it has just blocked them, or exits
@@ -245,6 +250,6 @@ impl ThreadSignals {
         if signal == Signal::KILL {
             return true;
         }
-        !self.has_job(job::STOPPED) && (self.is_running() || !self.work().contains(Work::SIGNAL))
+        !self.has_job(job::STOPPED | job::TRAPPED) && (self.is_running() || !self.work().contains(Work::SIGNAL))
     }
 }

@@ -62,7 +62,7 @@ impl ProcessSignals {
         }
         state.stop.remaining = 0;
         for thread in &state.threads {
-            thread.clear_job(job::STOP_PENDING | job::STOP_DEQUEUED | job::STOPPED);
+            thread.clear_job(job::STOP_ALL);
             if !Arc::ptr_eq(thread, survivor) {
                 thread.post(Work::EXIT);
             }
@@ -114,7 +114,7 @@ impl State {
         self.exit = Some(status);
         self.stop = GroupStop::default();
         for thread in &self.threads {
-            thread.clear_job(job::STOP_PENDING | job::STOP_DEQUEUED | job::STOPPED);
+            thread.clear_job(job::STOP_ALL);
             thread.post(Work::EXIT);
         }
         status
@@ -128,13 +128,17 @@ impl State {
         if !self.stop.is_stopped {
             self.stop.signal = Some(signal);
         }
+        self.stop.last = Some(signal);
         self.stop.remaining = 0;
         for other in &self.threads {
             if other.has_job(job::STOPPED | job::EXITING) {
                 continue;
             }
-            other.set_job(job::STOP_PENDING);
+            other.set_job(job::STOP_PENDING | job::STOP_COUNTED);
             self.stop.remaining += 1;
+            if other.has_job(job::SEIZED) && !Arc::ptr_eq(other, thread) {
+                other.set_job(job::TRAP_NOTIFY);
+            }
             if Arc::ptr_eq(other, thread) {
                 other.add_work(Work::SIGNAL);
             } else {
@@ -145,11 +149,14 @@ impl State {
 
     /// The thread stops, or exits instead; the last to do so has news (`task_participate_group_stop()`).
     pub(super) fn participate_in_stop(&mut self, thread: &ThreadSignals, stops: bool) -> Option<StopNews> {
-        thread.clear_job(job::STOP_PENDING | job::STOP_DEQUEUED);
+        let is_counted = thread.has_job(job::STOP_COUNTED);
+        thread.clear_job(job::STOP_PENDING | job::STOP_DEQUEUED | job::STOP_COUNTED);
         if stops {
             thread.set_job(job::STOPPED);
         }
-        self.stop.remaining = self.stop.remaining.saturating_sub(1);
+        if is_counted {
+            self.stop.remaining = self.stop.remaining.saturating_sub(1);
+        }
         if self.stop.remaining > 0 || self.stop.is_stopped {
             return None;
         }

@@ -29,6 +29,8 @@ pub enum Next {
     StopUnlessOrphaned(Signal),
     /// Traced: show the tracer this signal, then [`ProcessSignals::act_on`] what it makes of it.
     Trace(Info),
+    /// Traced: stop for the tracer, which asked for it or is to see the group stop by this signal.
+    Trap(Option<Signal>),
 }
 
 impl ProcessSignals {
@@ -44,6 +46,8 @@ impl ProcessSignals {
                 return Next::Resume;
             };
             if thread.has_job(job::TRACED) && info.signal() != Some(Signal::KILL) {
+                // The tracer may make a stop signal of any other.
+                thread.set_job(job::STOP_DEQUEUED);
                 return Next::Trace(info);
             }
             if let Some(next) = state.act(thread, info) {
@@ -143,9 +147,12 @@ impl State {
             return Some(Next::Tell(news));
         }
         if thread.has_job(job::STOP_PENDING) {
-            return Some(Next::Stop(self.participate_in_stop(thread, true)));
+            if !thread.has_job(job::TRACED) {
+                return Some(Next::Stop(self.participate_in_stop(thread, true)));
+            }
+            thread.set_job(job::TRAP_STOP);
         }
-        None
+        if thread.has_job(job::TRAP_STOP | job::TRAP_NOTIFY) { Some(self.next_trap(thread)) } else { None }
     }
 
     fn dequeue(&mut self, thread: &ThreadSignals, wanted: SigSet) -> Option<Info> {

@@ -23,16 +23,15 @@ bitflags::bitflags! {
         const SIGNAL = 1;
         /// The thread must exit: its process exits, or another thread executes a new program. Never cleared.
         const EXIT = 1 << 1;
-        /// The thread's tracer wants its attention.
-        const STOP = 1 << 2;
-        /// Something to do on the way to user mode that interrupts no wait: a temporary mask to undo.
-        const NOTIFY = 1 << 3;
+        /// Something to do on the way to user mode that interrupts no wait: a temporary mask to undo, a newborn to show
+        /// the tracer.
+        const NOTIFY = 1 << 2;
     }
 }
 
 impl Work {
     /// What ends an interruptible wait.
-    pub const INTERRUPTS: Work = Work::SIGNAL.union(Work::EXIT).union(Work::STOP);
+    pub const INTERRUPTS: Work = Work::SIGNAL.union(Work::EXIT);
 }
 
 /// Bits of [`ThreadSignals::job`], guarded by the process's signal lock.
@@ -43,10 +42,24 @@ pub(super) mod job {
     pub const STOP_DEQUEUED: u32 = 2;
     /// The thread has stopped.
     pub const STOPPED: u32 = 4;
+    /// All of a group stop.
+    pub const STOP_ALL: u32 = STOP_PENDING | STOP_DEQUEUED | STOPPED | STOP_COUNTED;
     /// The thread has begun to exit and takes no more signals (`PF_EXITING`).
     pub const EXITING: u32 = 8;
     /// A tracer sees the thread's signals first.
     pub const TRACED: u32 = 16;
+    /// Its tracer came by PTRACE_SEIZE: group stops are told from signals, and no SIGSTOP is ever made up.
+    pub const SEIZED: u32 = 32;
+    /// The thread is to stop for its tracer (`JOBCTL_TRAP_STOP`).
+    pub const TRAP_STOP: u32 = 64;
+    /// Its tracer is to learn that the group stop has begun or ended (`JOBCTL_TRAP_NOTIFY`).
+    pub const TRAP_NOTIFY: u32 = 128;
+    /// It has stopped for its tracer (`JOBCTL_TRACED`).
+    pub const TRAPPED: u32 = 256;
+    /// Its tracer waits for news of the group stop (PTRACE_LISTEN): a notification ends the stop.
+    pub const LISTENING: u32 = 512;
+    /// The group stop under way counts on it (`JOBCTL_STOP_CONSUME`).
+    pub const STOP_COUNTED: u32 = 1024;
 }
 
 /// Stands for "no CPU" in [`ThreadSignals::cpu`].
@@ -313,6 +326,17 @@ impl ThreadSignals {
     /// Takes what restart_syscall(2) is to continue with.
     pub fn take_restart(&self) -> RestartBlock {
         core::mem::take(&mut self.own.lock().restart)
+    }
+
+    /// Whether a tracer sees its signals first.
+    #[inline]
+    pub fn is_traced(&self) -> bool {
+        self.has_job(job::TRACED)
+    }
+
+    /// Whether it has stopped for its tracer.
+    pub fn is_trapped(&self) -> bool {
+        self.has_job(job::TRAPPED)
     }
 
     // Job control bits, under the process's signal lock.

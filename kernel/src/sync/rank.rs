@@ -27,6 +27,8 @@ pub enum Rank {
     Holdings,
     /// Threads counted per user.
     Users,
+    /// Who traces a thread, and where it has stopped for its tracer.
+    Tracing,
     // What a process has.
     /// A process's signal state.
     Signal,

@@ -103,7 +103,7 @@ fn prepare(
     let execution = Execution {
         fs: &fs,
         cred: &cred,
-        no_new_privs: cx.thread.no_new_privs.load(Ordering::Relaxed),
+        no_new_privs: cx.thread.no_new_privs.load(Ordering::Relaxed) || !cx.thread.tracing.is_privileged(),
         limits: &limits,
         name: &name,
         name_is_void,

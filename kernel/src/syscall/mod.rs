@@ -46,6 +46,7 @@ pub mod poll;
 pub mod prctl;
 pub mod process;
 pub mod process_vm;
+pub mod ptrace;
 pub mod resource;
 pub mod sched;
 pub mod shm;

@@ -301,6 +301,8 @@ syscalls! {
     150 munlock(addr: Pointer, len: u64) now memory::sys_munlock, full;
     151 mlockall(flags: u32) now memory::sys_mlockall, full;
     152 munlockall() now memory::sys_munlockall, full;
+    101 ptrace(request: ptrace::Request, pid: i32, addr: Pointer, data: Pointer) now ptrace::sys_ptrace,
+        partial "no debug registers, PTRACE_SYSEMU, PTRACE_SINGLEBLOCK or seccomp requests";
     310 process_vm_readv(pid: i32, local_iov: Pointer, liovcnt: u64, remote_iov: Pointer, riovcnt: u64, flags: u64) now
         process_vm::sys_process_vm_readv, full;
     311 process_vm_writev(pid: i32, local_iov: Pointer, liovcnt: u64, remote_iov: Pointer, riovcnt: u64, flags: u64) now

@@ -1,5 +1,6 @@
 //! Birth and death: clone(2), clone3(2), fork(2), vfork(2), exit(2), exit_group(2), set_tid_address(2), robust lists.
 
+use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
@@ -12,6 +13,7 @@ use crate::mem::{PAGE_SIZE, USER_END, UserIn, UserOut, UserSlice};
 use crate::process::Pid;
 use crate::signal::ExitStatus;
 use crate::thread::clone::{self, Born, CloneRequest};
+use crate::thread::{VforkWait, trace};
 
 /// The most namespaces a pid can be given in (`MAX_PID_NS_LEVEL`).
 const MAX_PID_NAMESPACES: u64 = 32;
@@ -85,9 +87,21 @@ fn start(cx: &mut Cx<'_>, request: &CloneRequest<'_>) -> Result<Born, Errno> {
 async fn finish(cx: &mut Cx<'_>, born: Born) -> SyscallResult {
     if let Some(vfork) = &born.vfork {
         // Whoever kills the caller gets what it wants; the child lives on.
+        if cx.thread.signals.is_traced() {
+            return Ok(traced_vfork(cx, vfork, born.tid).await);
+        }
         let _ = cx.killable(vfork.wait()).await;
     }
     Ok(born.tid.unsigned_abs() as usize)
+}
+
+/// The wait of [`finish`] for a caller whose tracer sees it begin and end.
+async fn traced_vfork(cx: &mut Cx<'_>, vfork: &VforkWait, tid: Pid) -> usize {
+    Box::pin(trace::birth(cx.thread, cx.private)).await;
+    if cx.killable(vfork.wait()).await.is_ok() {
+        Box::pin(trace::vfork_done(cx.thread, cx.private, tid)).await;
+    }
+    tid.unsigned_abs() as usize
 }
 
 /// The numbers clone3's caller wants for the child.

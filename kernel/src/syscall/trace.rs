@@ -1,6 +1,6 @@
 //! One line a system call, as strace prints it: `[7] futex(0x7f20, FUTEX_WAIT_PRIVATE, 2, NULL) = 0`.
 //!
-//! Off unless the kernel's command line asks for it, when it costs each call one load of [`ENABLED`].
+//! Off unless the kernel's command line asks for it, when it costs nothing: calls are looked at only if [`ptrace::watches_calls`].
 
 use alloc::string::String;
 use core::fmt::{self, Write};
@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{SyscallResult, table};
 use crate::arch;
-use crate::process::Pid;
+use crate::process::{Pid, ptrace};
 
 /// Whether any call is traced.
 static ENABLED: AtomicBool = AtomicBool::new(false);
@@ -28,7 +28,9 @@ pub fn enable(selection: &str) -> impl Iterator<Item = &str> {
     if all {
         MASK.iter().for_each(|word| word.store(u64::MAX, Ordering::Relaxed));
     }
-    ENABLED.store(true, Ordering::Relaxed);
+    if !ENABLED.swap(true, Ordering::Relaxed) {
+        ptrace::watch_calls();
+    }
     selection.split(',').filter(move |name| !all && !enable_name(name))
 }
 

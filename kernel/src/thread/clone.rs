@@ -9,6 +9,7 @@ use core::ops::Range;
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
+use abi::ptrace::{PTRACE_EVENT_CLONE, PTRACE_EVENT_FORK, PTRACE_EVENT_VFORK};
 use abi::sched::CloneFlags;
 
 use super::vfork::{VforkWait, vfork_pair};
@@ -83,7 +84,11 @@ pub fn clone(thread: &Arc<Thread>, private: &mut Private, request: &CloneRequest
     let (released, waits) = vfork.unzip();
     child.vfork = released;
     let newborn = Arc::new(newborn);
+    if thread.signals.is_traced() {
+        thread.share_tracer(&newborn, birth_event(request), flags.contains(CloneFlags::CLONE_PTRACE));
+    }
     if let Err(error) = publish(thread, &newborn, request, reservation) {
+        thread.unshare_tracer(&newborn);
         pidfd.inspect(|fd| _ = private.files.close(*fd));
         return Err(release_stack(&child, error));
     }
@@ -93,6 +98,20 @@ pub fn clone(thread: &Arc<Thread>, private: &mut Private, request: &CloneRequest
     }
     run::start(newborn, child);
     Ok(Born { tid, vfork: waits })
+}
+
+/// What a birth is to a tracer (`kernel_clone()`).
+fn birth_event(request: &CloneRequest<'_>) -> Option<u8> {
+    if request.flags.contains(CloneFlags::CLONE_UNTRACED) {
+        return None;
+    }
+    Some(if request.flags.contains(CloneFlags::CLONE_VFORK) {
+        PTRACE_EVENT_VFORK
+    } else if u32::from(request.exit_signal) != abi::signal::SIGCHLD {
+        PTRACE_EVENT_CLONE
+    } else {
+        PTRACE_EVENT_FORK
+    })
 }
 
 /// The combinations copy_process() refuses, in its order.

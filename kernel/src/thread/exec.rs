@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 
-use super::{Interruptible, Private, Thread, exit, run};
+use super::{Interruptible, Private, Thread, exit, run, trace};
 use crate::arch::{LiveState, UserContext};
 use crate::fs::{Cred, FdTable, FsContext};
 use crate::mem::aslr::{self, Layout};
@@ -140,8 +140,12 @@ fn page_up(address: u64) -> u64 {
 /// Turns the calling thread into the new program's only one. Errors: EAGAIN if another thread came first or the process
 /// ends; the caller then ends, too.
 pub async fn replace(thread: &Arc<Thread>, private: &mut Private, new: Prepared) -> Result<(), Errno> {
+    let old = thread.tid();
     become_only_thread(thread).await?;
     change_over(thread, private, new);
+    if thread.signals.is_traced() {
+        trace::exec(thread, private, old).await;
+    }
     Ok(())
 }
 
@@ -157,6 +161,7 @@ async fn become_only_thread(thread: &Arc<Thread>) -> Result<(), Errno> {
         take_leaders_place(thread);
     }
     process.threads().leader_status = None;
+    process.forget_traced_leader();
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::signal::ExitStatus;
 /// Its address space is current.
 pub fn end(thread: &Arc<Thread>, private: &mut Private, status: ExitStatus) {
     let process = &thread.process;
+    thread.release_tracees();
     if let Some(news) = process.signals.begin_thread_exit(&thread.signals) {
         process.report_to_parent(news);
     }
@@ -64,6 +65,7 @@ fn clear_tid_word(address: u64) {
 fn leave_process(thread: &Arc<Thread>, status: ExitStatus) {
     let process = &thread.process;
     let tid = thread.tid();
+    thread.end_tracing(status);
     thread.set_charge(None);
     process.past.absorb(&thread.times.get());
     process.signals.remove_thread(&thread.signals);

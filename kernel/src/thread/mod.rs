@@ -17,6 +17,7 @@ pub mod run;
 pub mod signal;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod vfork;
 
 pub use crate::process::Thread;

@@ -15,10 +15,11 @@ use abi::Errno;
 
 use super::exit;
 use super::signal::{self, Verdict};
-use super::{Interruptible, Private, Thread};
+use super::{Interruptible, Private, Thread, trace};
 use crate::arch::{PageFaultError, Trap};
 use crate::fs::later::{self, Answers};
 use crate::mem::{self, FaultError, UserWord};
+use crate::process::ptrace;
 use crate::sync::executor;
 use crate::syscall::{self, Cx};
 
@@ -37,6 +38,9 @@ fn run(thread: Arc<Thread>, mut private: Private) -> impl Future<Output = ()> + 
         .await;
         store_child_tid(&thread, &mut private);
         let status = live(&thread, &mut private).await;
+        if thread.signals.is_traced() {
+            Box::pin(trace::exit(&thread, &mut private, status)).await;
+        }
         exit::end(&thread, &mut private, status);
         thread.set_waker(None);
     }
@@ -100,7 +104,7 @@ fn until_await(thread: &Arc<Thread>, private: &mut Private) -> Option<Trap> {
 #[inline]
 fn quick_call(thread: &Arc<Thread>, private: &mut Private) -> bool {
     let number = private.context.rax;
-    if syscall::trace::enabled(number) {
+    if ptrace::watches_calls() && is_watched(thread, number) {
         return false;
     }
     match syscall::call_now(&mut Cx { thread, private }, number) {
@@ -110,6 +114,12 @@ fn quick_call(thread: &Arc<Thread>, private: &mut Private) -> bool {
         }
         None => false,
     }
+}
+
+/// Whether somebody looks at this call: the thread's tracer or the kernel's own trace.
+#[cold]
+fn is_watched(thread: &Thread, number: u64) -> bool {
+    thread.signals.is_traced() || syscall::trace::enabled(number)
 }
 
 /// Mends a page fault if the address space can.
@@ -126,18 +136,29 @@ fn mend(thread: &Thread, private: &Private, address: u64, error: PageFaultError)
 #[inline]
 async fn system_call(thread: &Arc<Thread>, private: &mut Private) {
     let number = private.context.rax;
-    let registers = private.context.syscall_arguments();
-    if syscall::trace::enabled(number) {
-        return traced_call(thread, private, number, registers).await;
+    if ptrace::watches_calls() && is_watched(thread, number) {
+        return Box::pin(watched_call(thread, private)).await;
     }
+    let registers = private.context.syscall_arguments();
     let result = syscall::call_wait(&mut Cx { thread, private }, number, registers).await;
     syscall::finish(private, number, result);
 }
 
-/// The same with a line in the log.
+/// The same, seen by the thread's tracer and with a line in the log, if they are there.
 #[cold]
-async fn traced_call(thread: &Arc<Thread>, private: &mut Private, number: u64, registers: [u64; 6]) {
-    let line = syscall::trace::begin(thread.tid(), number, &registers);
+async fn watched_call(thread: &Arc<Thread>, private: &mut Private) {
+    if let Some(number) = trace::enter_call(thread, private).await {
+        logged_call(thread, private, number).await;
+    }
+    if private.exit.is_none() && thread.signals.is_traced() {
+        trace::leave_call(thread, private).await;
+    }
+}
+
+/// The call itself, with a line in the log if one is wanted.
+async fn logged_call(thread: &Arc<Thread>, private: &mut Private, number: u64) {
+    let registers = private.context.syscall_arguments();
+    let line = syscall::trace::enabled(number).then(|| syscall::trace::begin(thread.tid(), number, &registers));
     let mut cx = Cx { thread, private };
     let result = match syscall::call_now(&mut cx, number) {
         Some(result) => result,
@@ -148,7 +169,9 @@ async fn traced_call(thread: &Arc<Thread>, private: &mut Private, number: u64, r
         result => result,
     };
     let returns = private.exit.is_none() && !thread.signals.is_killed();
-    syscall::trace::end(line, returns.then_some(result));
+    if let Some(line) = line {
+        syscall::trace::end(line, returns.then_some(result));
+    }
     syscall::finish(private, number, result);
 }
 

@@ -1,6 +1,7 @@
 //! A thread's way back to user mode when it has work: dying, stopping, telling its parent, entering handlers,
 //! restarting interrupted calls. And the other direction: faults of the user become signals here.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -8,7 +9,7 @@ use core::task::Poll;
 use abi::{Errno, nr};
 
 use super::frame;
-use super::{Private, Thread};
+use super::{Private, Thread, trace};
 use crate::arch;
 use crate::mem::FaultError;
 use crate::signal::{Action, ExitStatus, Info, Next, SaFlags, Signal, StopNews, code};
@@ -31,18 +32,24 @@ pub async fn attend(thread: &Arc<Thread>, private: &mut Private) -> Verdict {
     if !was_interrupted(private) {
         restore_mask(thread);
     }
+    if thread.signals.is_traced() {
+        Box::pin(trace::birth(thread, private)).await;
+    }
+    let mut decided = None;
     loop {
         if let Some(status) = private.exit {
             return Verdict::End(status);
         }
-        match thread.process.signals.next(&thread.signals) {
+        match decided.take().unwrap_or_else(|| thread.process.signals.next(&thread.signals)) {
             Next::Resume => {
                 restart_call(private);
                 restore_mask(thread);
                 return Verdict::Resume;
             }
             Next::Handle(info, action) => {
-                handle(thread, private, &info, &action);
+                if handle(thread, private, &info, &action) {
+                    Box::pin(trace::stepped_into_handler(thread, private)).await;
+                }
             }
             Next::Exit(status) => return Verdict::End(status),
             Next::ExitThread => return Verdict::End(ExitStatus::exited(0)),
@@ -53,12 +60,8 @@ pub async fn attend(thread: &Arc<Thread>, private: &mut Private) -> Verdict {
                     thread.process.signals.stop_for(&thread.signals, signal);
                 }
             }
-            Next::Trace(info) => {
-                // No tracer has asked for this thread's signals: it acts on them itself.
-                if let Some(Next::Handle(info, action)) = thread.process.signals.act_on(&thread.signals, info) {
-                    handle(thread, private, &info, &action);
-                }
-            }
+            Next::Trace(info) => decided = Box::pin(trace::signal(thread, private, info)).await,
+            Next::Trap(signal) => Box::pin(trace::trap(thread, private, signal)).await,
         }
     }
 }
@@ -71,9 +74,11 @@ async fn stop(thread: &Thread, news: Option<StopNews>) {
     poll_fn(|_| if thread.signals.is_stopped() { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
-/// Enters a handler, or kills if its frame cannot be written (`handle_signal()`).
-fn handle(thread: &Arc<Thread>, private: &mut Private, info: &Info, action: &Action) {
-    let Some(signal) = info.signal() else { return };
+/// Enters a handler, or kills if its frame cannot be written (`handle_signal()`). Whether a single step of the tracer's
+/// ended there.
+fn handle(thread: &Arc<Thread>, private: &mut Private, info: &Info, action: &Action) -> bool {
+    let Some(signal) = info.signal() else { return false };
+    let is_stepped = trace::hide_step(thread, private);
     interrupt_call(private, action);
     let signals = &thread.signals;
     let saved_mask = signals.take_saved_mask().unwrap_or_else(|| signals.blocked());
@@ -84,13 +89,14 @@ fn handle(thread: &Arc<Thread>, private: &mut Private, info: &Info, action: &Act
         } else {
             thread.process.signals.force(signals, Signal::SEGV, Info::from_kernel(Signal::SEGV));
         }
-        return;
+        return false;
     }
     let mut blocked = signals.blocked() | action.mask;
     if !action.has(SaFlags::SA_NODEFER) {
         blocked.insert(signal);
     }
     thread.process.signals.set_blocked(signals, blocked);
+    is_stepped
 }
 
 /// Makes an interrupted call fail or be made again after the handler.

@@ -7,6 +7,7 @@
 mod futexes;
 mod lives;
 mod signals;
+mod traces;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
