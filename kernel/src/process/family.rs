@@ -184,6 +184,7 @@ impl Process {
     /// Ends the process for its relatives, once its last thread is gone: hands its children over, tells its parent, and
     /// is reaped at once if the parent wants it so (`exit_notify()`). Its status becomes visible here.
     pub fn bury(self: &Arc<Self>, status: ExitStatus) {
+        self.forget_executable();
         if self.is_session_leader() {
             tty::leader_ended(self.pid.unsigned_abs());
         }

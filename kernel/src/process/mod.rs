@@ -211,6 +211,12 @@ impl Process {
         drop(old);
     }
 
+    /// Lets go of its program's file, which may be written again by the time its end is known.
+    fn forget_executable(&self) {
+        let exe = self.program.lock().exe.take();
+        drop(exe);
+    }
+
     /// The real user.
     pub fn uid(&self) -> u32 {
         self.uid.load(Ordering::Relaxed)
