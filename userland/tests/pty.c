@@ -1,4 +1,3 @@
-// not yet: of a terminal's session, two behaviours differ from Linux
 // cpus: 1 2
 /* Pseudo-terminals: line discipline, control characters, job control, controlling terminal. */
 #include "test.h"

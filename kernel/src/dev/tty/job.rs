@@ -48,8 +48,8 @@ pub fn controlling(session: u32) -> Option<Arc<Tty>> {
     CONTROLLING.lock().get(&session).and_then(Weak::upgrade)
 }
 
-/// The session's leader has ended (`disassociate_ctty`): the session loses its terminal, which hangs up, and the
-/// foreground group is told.
+/// The session's leader has ended (`disassociate_ctty`): the session loses its terminal, and the foreground group is told.
+/// A serial line hangs up as well; a pty goes on for those who have it open.
 pub fn leader_ended(session: u32) {
     if let Some(tty) = controlling(session) {
         tty.hang_up_session();

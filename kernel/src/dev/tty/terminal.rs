@@ -309,8 +309,13 @@ impl Tty {
         job::signal_leader(session.session, Signal::CONT);
     }
 
-    /// As [`Self::hang_up`], because the session's leader ended: the foreground group is told instead.
+    /// As [`Self::hang_up`], because the session's leader ended: the foreground group is told instead, and a pty is not
+    /// cut.
     pub(super) fn hang_up_session(&self) {
+        if matches!(self.wire, Wire::Master(_)) {
+            job::signal_group(self.take_job().foreground, Signal::HUP);
+            return;
+        }
         let session = self.cut();
         job::signal_group(session.foreground, Signal::HUP);
         job::signal_group(session.foreground, Signal::CONT);
