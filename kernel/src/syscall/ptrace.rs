@@ -21,9 +21,9 @@ use crate::process::Thread;
 use crate::process::ptrace::{Attach, Mode, Stop};
 use crate::signal::{Info, SigSet, Signal};
 
-/// Bytes of `struct user`, and where its debug registers begin.
-const USER_BYTES: u64 = 912;
-const DEBUG_REGISTERS: u64 = 848;
+/// Bytes of `struct user`, and where its debug registers lie.
+const USER_BYTES: u64 = 928;
+const DEBUG_REGISTERS: core::ops::Range<u64> = 848..912;
 /// Bytes of `struct user_regs_struct` and of a word.
 const REGS_BYTES: u64 = size_of::<UserRegs>() as u64;
 const WORD: u64 = 8;
@@ -240,7 +240,7 @@ impl Call<'_> {
     /// Errors: EIO for a place or a value that is none. There are no debug registers to be had: ENOSPC for any use of one.
     fn poke_user(&self) -> Result<(), Errno> {
         let place = self.user_place()?;
-        if self.address >= DEBUG_REGISTERS {
+        if DEBUG_REGISTERS.contains(&self.address) {
             return if self.data == 0 { Ok(()) } else { Err(Errno::ENOSPC) };
         }
         let mut registers = self.with_stop(|stop| stop.registers)?;
