@@ -174,7 +174,9 @@ fn run_together(
     let longest = cases.iter().map(|case| case.timeout).max().unwrap_or_default();
     let mut answers = Answers { reader: frames::Reader::default(), cases, judge, count: 0 };
     let (end, seen) = boot(options, kernel, batch, initrd, &[], longest, &mut answers)?;
-    Ok((answers.count, format!("{}{}", noted(end, &seen.log), String::from_utf8_lossy(&seen.error))))
+    // Only read if the runner has not come to the end of its list.
+    let status = ended(end).map_or(String::new(), |status| format!("the runner ended with status {status}\n"));
+    Ok((answers.count, format!("{status}{}{}", noted(end, &seen.log), String::from_utf8_lossy(&seen.error))))
 }
 
 /// Takes the runner's output and has each answer judged at once.

@@ -19,8 +19,11 @@ pub fn serve_interrupts() {
     }
 }
 
-/// Makes the devices known to open(2). Called once, at boot, before /dev is filled.
+/// Makes the devices known to open(2), and takes what has come before their interrupts were let through. Called once, at
+/// boot, after that and before /dev is filled.
 pub fn init() {
     memory::register();
     tty::console::register();
+    tty::console::receive();
+    stdio::serve_link();
 }
