@@ -37,7 +37,7 @@ qemu *ARGS:
 gdb PROGRAM *ARGS:
     @{{xtask}} gdb "$@"
 
-# Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, or --host, --guest, --linux
+# Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, or --host, --guest, --counts, --linux
 [no-exit-message]
 test *FILTER:
     @{{tests}} "$@"
@@ -50,6 +50,10 @@ check:
 # Measure RustOS against Debian's Linux in the same QEMU; LINE: names of lines, else all, which rewrites docs/benchmarks.md
 bench *LINE:
     @{{xtask}} bench "$@"
+
+# Show where the guest instructions of a line of the benchmarks go, function by function
+profile LINE:
+    @{{xtask}} profile "$@"
 
 # List the system calls there are, and how much of each
 syscalls:

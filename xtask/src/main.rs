@@ -1,5 +1,5 @@
-//! The command behind the Justfile: `xtask build`, `xtask check`, `xtask bench`, `xtask run [OPTIONS] PROGRAM [ARGS…]`,
-//! `xtask gdb [OPTIONS] PROGRAM [ARGS…]`, `xtask qemu [OPTIONS]`.
+//! The command behind the Justfile: `xtask build`, `xtask check`, `xtask bench`, `xtask profile LINE`,
+//! `xtask run [OPTIONS] PROGRAM [ARGS…]`, `xtask gdb [OPTIONS] PROGRAM [ARGS…]`, `xtask qemu [OPTIONS]`.
 //!
 //! `run` takes the program to the guest at the host's own absolute path, starts it in a folder of the same name as the
 //! current one, and ends as it ends. Options come by environment ([`xtask::options`]).
@@ -39,10 +39,11 @@ fn main() -> ExitCode {
         Some((word, rest)) if word == "build" && rest.is_empty() => build_all(),
         Some((word, rest)) if word == "check" && rest.is_empty() => check_all(),
         Some((word, rest)) if word == "bench" => run_benchmarks(rest),
+        Some((word, [line])) if word == "profile" => profile_benchmark(line),
         Some((word, rest)) if word == "run" && !rest.is_empty() => run_program(rest),
         Some((word, rest)) if word == "gdb" && !rest.is_empty() => debug_program(rest),
         Some((word, rest)) if word == "qemu" => boot_machine(rest),
-        _ => Err("usage: xtask build | check | bench [LINE…] | run|gdb [OPTIONS] PROGRAM [ARGS…] | qemu [OPTIONS]; \
+        _ => Err("usage: xtask build | check | bench [LINE…] | profile LINE | run|gdb [OPTIONS] PROGRAM [ARGS…] | qemu [OPTIONS]; \
              options: --rootfs FOLDER|ARCHIVE, --share FOLDER"
             .into()),
     };
@@ -73,6 +74,11 @@ fn check_all() -> Result<u8, String> {
 fn run_benchmarks(lines: &[OsString]) -> Result<u8, String> {
     let lines: Vec<String> = lines.iter().map(|line| line.to_string_lossy().into_owned()).collect();
     bench::run(&lines).map_err(said)?;
+    Ok(0)
+}
+
+fn profile_benchmark(line: &OsString) -> Result<u8, String> {
+    bench::profile::run(&line.to_string_lossy()).map_err(said)?;
     Ok(0)
 }
 
