@@ -117,6 +117,16 @@ impl LiveState {
         area.len() >= 576
     }
 
+    /// Never straight from registers: the caller takes the other way.
+    pub fn save_xstate_to_user(&self, _addr: u64) -> bool {
+        false
+    }
+
+    /// Never straight into registers: the caller takes the other way.
+    pub fn restore_xstate_from_user(&self, _addr: u64) -> bool {
+        false
+    }
+
     /// Puts the vector state into its initial state.
     pub fn clear_xstate(&self) {}
 }

@@ -204,7 +204,15 @@ pub fn sanitize_xstate(area: &mut [u8], length: usize, claimed: u64, supported: 
         return false;
     }
     features.copy_from_slice(&(present & claimed).to_le_bytes());
-    area_mxcsr(fxsave) & !MXCSR_DEFINED == 0
+    is_mxcsr(area_mxcsr(fxsave))
+}
+
+/// Where MXCSR lies in the XSAVE area.
+pub const MXCSR_OFFSET: u64 = 24;
+
+/// Whether no reserved bit is set.
+pub const fn is_mxcsr(value: u32) -> bool {
+    value & !MXCSR_DEFINED == 0
 }
 
 /// MXCSR bits without reserved ones on every CPU with DAZ.

@@ -12,6 +12,9 @@ use crate::signal::{Action, AltStack, Info, ProcessSignals, SaFlags, SigSet, Thr
 /// Bytes between the stack pointer of rt_sigreturn(2) and its frame: the return address has been popped.
 const POPPED_BYTES: u64 = 8;
 
+/// Where the software bytes lie in the XSAVE area.
+const SOFTWARE_PLACE: u64 = core::mem::offset_of!(abi::ucontext::FpState, sw_reserved) as u64;
+
 /// Writes the frame of a handler and makes the registers enter it (`setup_rt_frame()`). `saved_mask` is what
 /// rt_sigreturn(2) goes back to. Errors: EFAULT, for any frame that cannot be written.
 pub fn push(
@@ -64,6 +67,13 @@ fn choose_place(context: &arch::UserContext, stack: &AltStack, action: &Action) 
 
 /// Writes the vector registers, the software bytes and the closing magic word.
 fn write_xstate(private: &Private, address: u64) -> Result<(), Errno> {
+    let xstate_bytes = arch::xstate_size();
+    if private.live.save_xstate_to_user(address) {
+        let software = sigframe::software_bytes(xstate_bytes, arch::xstate_features());
+        UserOut::<FpxSwBytes>::new(address + SOFTWARE_PLACE).write(&software)?;
+        return UserOut::<u32>::new(address + xstate_bytes as u64).write(&FP_XSTATE_MAGIC2);
+    }
+    // A page is missing: the copy brings it in.
     let mut area = private.live.save_xstate();
     sigframe::stamp_xstate(&mut area, arch::xstate_features());
     mem::user::copy_out(UserAddr(address), &area)?;
@@ -95,13 +105,18 @@ fn read_xstate(private: &Private, address: u64) -> Result<(), Errno> {
         private.live.clear_xstate();
         return Ok(());
     }
-    let software_place = core::mem::offset_of!(abi::ucontext::FpState, sw_reserved) as u64;
-    let software = UserIn::<FpxSwBytes>::new(address.wrapping_add(software_place)).read()?;
+    let software = UserIn::<FpxSwBytes>::new(address.wrapping_add(SOFTWARE_PLACE)).read()?;
     let full_bytes = arch::xstate_size();
     let (length, claimed) = match sigframe::claimed_xstate(&software, full_bytes) {
         Some((length, claimed)) if has_closing_magic(address, length)? => (length, claimed),
         _ => (sigframe::FXSAVE_BYTES, sigframe::FEATURES_X87_SSE),
     };
+    // Not every machine's XRSTOR refuses reserved bits of MXCSR.
+    let mxcsr = UserIn::<u32>::new(address.wrapping_add(sigframe::MXCSR_OFFSET)).read()?;
+    let is_whole = length == full_bytes && claimed == arch::xstate_features();
+    if is_whole && sigframe::is_mxcsr(mxcsr) && private.live.restore_xstate_from_user(address) {
+        return Ok(());
+    }
     let mut area = alloc::vec![0; full_bytes];
     mem::user::copy_in(UserAddr(address), &mut area[..length])?;
     let is_sound = sigframe::sanitize_xstate(&mut area, length, claimed, arch::xstate_features())

@@ -50,6 +50,10 @@ pub async fn attend(thread: &Arc<Thread>, private: &mut Private) -> Verdict {
                 if handle(thread, private, &info, &action) {
                     Box::pin(trace::stepped_into_handler(thread, private)).await;
                 }
+                // Nothing else has come: no need to ask again, nor is a call left to restart or a mask to restore.
+                if thread.work().is_empty() && private.exit.is_none() {
+                    return Verdict::Resume;
+                }
             }
             Next::Exit(status) => return Verdict::End(status),
             Next::ExitThread => return Verdict::End(ExitStatus::exited(0)),

@@ -20,6 +20,7 @@ use core::alloc::Layout;
 use x86_64::registers::model_specific::KernelGsBase;
 
 use super::cpu::Cpu;
+use super::uaccess;
 
 /// A thread's vector registers, FS base and GS base.
 pub struct LiveState {
@@ -144,9 +145,28 @@ impl LiveState {
         true
     }
 
+    /// Writes the XSAVE area in the standard format straight from the registers to user memory at `addr`, which is
+    /// 64-byte aligned. `false` if the registers are not this thread's or at a fault: [`LiveState::save_xstate`] gives the
+    /// same bytes, however the thread stands.
+    pub fn save_xstate_to_user(&self, addr: u64) -> bool {
+        ptr::eq(Cpu::current().live.get(), self)
+            && uaccess::clear_user(addr.wrapping_add(HEADER as u64), HEADER_END - HEADER) == 0
+            && uaccess::xsave_to_user(addr, xstate_size())
+    }
+
+    /// Loads all components straight from an XSAVE area in user memory at `addr`. `false` if the registers are not this
+    /// thread's, at a fault, or if the CPU refuses the area; some components may be loaded then.
+    pub fn restore_xstate_from_user(&self, addr: u64) -> bool {
+        ptr::eq(Cpu::current().live.get(), self) && uaccess::xrstor_from_user(addr, xstate_size())
+    }
+
     /// Puts the vector state into its initial state, as a signal handler finds it. Segment bases stay.
     pub fn clear_xstate(&self) {
-        self.with_saved(|saved| saved.area = None);
+        if ptr::eq(Cpu::current().live.get(), self) {
+            load_initial();
+        } else {
+            self.with_saved(|saved| saved.area = None);
+        }
     }
 }
 

@@ -74,6 +74,30 @@ macro_rules! extable {
     };
 }
 
+/// Runs one instruction that reads or writes user memory at `addr`, with operands in `rax` and `rdx`; gives `rax`
+/// afterwards, or `None` at a fault. Callers stand between [`open`] and [`close`] and keep `addr` in the user half.
+macro_rules! access {
+    ($instruction:literal, $addr:expr, $rax:expr, $rdx:expr) => {{
+        let (mut rax, mut fault): (u64, u64) = ($rax, 0);
+        // SAFETY: the address lies in the user half; a fault resumes in this block.
+        unsafe {
+            asm!(
+                concat!("2: ", $instruction),
+                "jmp 4f",
+                "3: mov {fault:e}, 1",
+                "4:",
+                extable!("2b", "3b"),
+                addr = in(reg) $addr,
+                fault = inout(reg) fault,
+                inout("rax") rax,
+                in("rdx") $rdx,
+                options(nostack),
+            );
+        }
+        (fault == 0).then_some(rax)
+    }};
+}
+
 /// Copies bytes in; gives how many, at the end, were not copied because of a fault.
 #[inline]
 pub fn copy_from_user(into: &mut [u8], from: u64) -> usize {
@@ -159,6 +183,33 @@ pub fn clear_user(to: u64, len: usize) -> usize {
     left
 }
 
+/// Writes the enabled vector components in the standard format of XSAVE to `to`, 64-byte aligned, which has room for `len`
+/// bytes; the header's reserved bytes are left as they are. `false` at a fault.
+pub fn xsave_to_user(to: u64, len: usize) -> bool {
+    xstate_access(to, len, |to| access!("xsave64 [{addr}]", to, ALL_COMPONENTS, ALL_COMPONENTS))
+}
+
+/// Loads all enabled vector components from the XSAVE area at `from`, which has `len` bytes. `false` at a fault, also the
+/// protection fault that answers a malformed area.
+pub fn xrstor_from_user(from: u64, len: usize) -> bool {
+    // The kernel keeps nothing in the registers that XRSTOR changes.
+    xstate_access(from, len, |from| access!("xrstor64 [{addr}]", from, ALL_COMPONENTS, ALL_COMPONENTS))
+}
+
+/// The request mask of XSAVE and XRSTOR, in `eax` and `edx`.
+const ALL_COMPONENTS: u64 = u32::MAX as u64;
+
+#[inline(always)]
+fn xstate_access(addr: u64, len: usize, access: impl FnOnce(u64) -> Option<u64>) -> bool {
+    if !in_user_half(addr, len) || addr & 63 != 0 {
+        return false;
+    }
+    open();
+    let done = access(addr);
+    close();
+    done.is_some()
+}
+
 /// Copies a string in, up to its NUL (not copied), the end of `into`, or a fault.
 pub fn copy_string_from_user(into: &mut [u8], from: u64) -> StringCopy {
     if !in_user_half(from, into.len()) {
@@ -192,30 +243,6 @@ pub fn copy_string_from_user(into: &mut [u8], from: u64) -> StringCopy {
     };
     close();
     end
-}
-
-/// Runs one instruction that reads or writes the user word at `addr`, with operands in `rax` and `rdx`; gives `rax`
-/// afterwards, or `None` at a fault. Callers stand between [`open`] and [`close`] and keep `addr` in the user half.
-macro_rules! access {
-    ($instruction:literal, $addr:expr, $rax:expr, $rdx:expr) => {{
-        let (mut rax, mut fault): (u64, u64) = ($rax, 0);
-        // SAFETY: the address lies in the user half; a fault resumes in this block.
-        unsafe {
-            asm!(
-                concat!("2: ", $instruction),
-                "jmp 4f",
-                "3: mov {fault:e}, 1",
-                "4:",
-                extable!("2b", "3b"),
-                addr = in(reg) $addr,
-                fault = inout(reg) fault,
-                inout("rax") rax,
-                in("rdx") $rdx,
-                options(nostack),
-            );
-        }
-        (fault == 0).then_some(rax)
-    }};
 }
 
 #[inline(always)]
