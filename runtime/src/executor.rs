@@ -118,6 +118,22 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
 }
 
+/// One CPU of an executor, as the task that runs there sees it. Not to be kept across an await.
+pub struct Here<'a, P: Platform> {
+    executor: &'a Executor<P>,
+    cpu: usize,
+    state: &'a Cpu<P>,
+}
+
+impl<P: Platform> Here<'_, P> {
+    /// See [`Executor::need_resched`].
+    #[inline]
+    pub fn need_resched(&self) -> bool {
+        let is_alone = self.state.queued.load(Ordering::Relaxed) == 0 && !self.state.resched.load(Ordering::Relaxed);
+        !is_alone && self.executor.should_yield(self.cpu)
+    }
+}
+
 impl<P: Platform> Executor<P> {
     /// An executor for `cpus` CPUs (at most 64), none of which is online yet.
     pub fn new(platform: P, cpus: usize) -> Self {
@@ -268,11 +284,13 @@ impl<P: Platform> Executor<P> {
     /// that user mode is left in time.
     #[inline]
     pub fn need_resched(&self, cpu: usize) -> bool {
-        let here = &self.cpus[cpu];
-        if here.queued.load(Ordering::Relaxed) == 0 && !here.resched.load(Ordering::Relaxed) {
-            return false;
-        }
-        self.should_yield(cpu)
+        self.here(cpu).need_resched()
+    }
+
+    /// `cpu`, whose task calls this, for asking often.
+    #[inline]
+    pub fn here(&self, cpu: usize) -> Here<'_, P> {
+        Here { executor: self, cpu, state: &self.cpus[cpu] }
     }
 
     #[cold]

@@ -48,7 +48,7 @@ mod timer;
 mod wait_queue;
 mod yield_now;
 
-pub use executor::{CpuStats, Executor};
+pub use executor::{CpuStats, Executor, Here};
 pub use keyed::{KeyedWait, KeyedWaitTable, Requeued, Waiting};
 pub use lock::set_relax;
 pub use mutex::{LockMutex, Mutex, MutexGuard};

@@ -312,6 +312,10 @@ impl Backing for Content {
         self.pages.lock().frame(index).is_some()
     }
 
+    fn resident_page(&self, index: u64) -> Option<Frame> {
+        if index < self.size_bytes().div_ceil(PAGE_BYTES) { self.pages.lock().frame(index) } else { None }
+    }
+
     fn mappers(&self) -> &Mappers {
         &self.mappers
     }

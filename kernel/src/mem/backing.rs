@@ -30,6 +30,11 @@ pub trait Backing: Send + Sync {
     /// Whether page `index` is resident, for `mincore(2)` and fault-around.
     fn is_resident(&self, index: u64) -> bool;
 
+    /// The frame of page `index` if it is resident: fault-around's one look at it.
+    fn resident_page(&self, index: u64) -> Option<Frame> {
+        if self.is_resident(index) { self.page(index, false).ok() } else { None }
+    }
+
     /// The address spaces that map this object; truncation unmaps through it. Its address identifies the object: each
     /// open file of one inode may be a `Backing` of its own, and all of them have the inode's `Mappers`.
     fn mappers(&self) -> &Mappers;

@@ -250,6 +250,13 @@ impl PageTable {
         })
     }
 
+    /// The slots of a range that lies in one leaf table; none if there is no such table.
+    pub(super) fn slots_in_leaf(&self, range: Range<u64>) -> &[Slot] {
+        let first = index(range.start, 0);
+        let count = ((range.end - range.start) >> PAGE_SHIFT) as usize;
+        self.leaf_or_hole(range.start).map_or(&[], |leaf| &leaf[first..first + count])
+    }
+
     /// The leaf table of `addr`, or the end of the hole that `addr` lies in.
     fn leaf_or_hole(&self, addr: u64) -> Result<&[Slot; TABLE_ENTRIES], u64> {
         let mut table = self.root.phys();

@@ -226,7 +226,7 @@ impl Thread {
 
     /// What it has used by now, the stretch of time under way included.
     pub fn usage_now(&self) -> Usage {
-        self.times.get_now(self.signals.is_running())
+        self.times.get()
     }
 
     /// The scheduling parameters a thread it creates starts with.
@@ -263,7 +263,7 @@ impl TaskContext for Thread {
 
     /// Whatever the thread did since it last left user mode was done in the kernel.
     fn switch_out(&self, _now_ns: u64) {
-        self.times.mark_system();
+        self.times.end();
         self.signals.leave_cpu();
     }
 }

@@ -12,9 +12,10 @@ use crate::arch;
 /// Counters of one thread, written by that thread alone, read by anybody.
 #[derive(Default)]
 pub struct Times {
-    /// Its own time, in the machine's ticks: converted only when somebody asks.
+    /// Its own time, in user mode and in all, in the machine's ticks: converted only when somebody asks. While time
+    /// passes, the moment it began to is subtracted, which makes a counter negative: the time now is to be added.
     user_ticks: AtomicU64,
-    system_ticks: AtomicU64,
+    total_ticks: AtomicU64,
     /// Time taken over from others.
     absorbed_user_ns: AtomicU64,
     absorbed_system_ns: AtomicU64,
@@ -22,8 +23,6 @@ pub struct Times {
     major_faults: AtomicU64,
     voluntary_switches: AtomicU64,
     involuntary_switches: AtomicU64,
-    /// When the current stretch of user or system time began; the lowest bit says that it is user time.
-    mark_ticks: AtomicU64,
 }
 
 /// A sum of [`Times`] at a moment.
@@ -45,52 +44,52 @@ pub struct Usage {
     pub max_rss_pages: u64,
 }
 
-/// The bit of [`Times::mark_ticks`] that is set in user mode.
-const IN_USER: u64 = 1;
-
 /// Adds to a counter that only the caller writes: no locked instruction.
 #[inline]
 fn bump(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
+/// What a counter of ticks comes to now.
+fn until(ticks: u64, now: u64) -> u64 {
+    // Another CPU's clock may be behind by a little.
+    if ticks.cast_signed() < 0 { now.saturating_sub(ticks.wrapping_neg()) } else { ticks }
+}
+
 impl Times {
-    /// A stretch of time begins: the thread got the CPU.
+    /// The thread gets the CPU.
     #[inline]
     pub fn begin(&self) {
-        self.mark_ticks.store(arch::ticks() & !IN_USER, Relaxed);
+        bump(&self.total_ticks, arch::ticks().wrapping_neg());
     }
 
-    /// The time since the last mark was spent in user mode; the kernel's begins.
+    /// The thread gives up the CPU.
     #[inline]
-    pub fn mark_user(&self) {
-        let now = arch::ticks();
-        bump(&self.user_ticks, now.saturating_sub(self.mark_ticks.load(Relaxed)));
-        self.mark_ticks.store(now & !IN_USER, Relaxed);
+    pub fn end(&self) {
+        bump(&self.total_ticks, arch::ticks());
     }
 
-    /// The time since the last mark was spent in the kernel; user mode's begins.
+    /// The thread enters user mode.
     #[inline]
-    pub fn mark_system(&self) {
-        let now = arch::ticks();
-        bump(&self.system_ticks, now.saturating_sub(self.mark_ticks.load(Relaxed)));
-        self.mark_ticks.store(now | IN_USER, Relaxed);
+    pub fn enter_user(&self) {
+        bump(&self.user_ticks, arch::ticks().wrapping_neg());
     }
 
-    /// The counters now, the current stretch of time included if the thread is running.
-    pub fn get_now(&self, is_running: bool) -> Usage {
+    /// The thread is back from user mode.
+    #[inline]
+    pub fn leave_user(&self) {
+        bump(&self.user_ticks, arch::ticks());
+    }
+
+    /// Ticks in user mode and in the kernel.
+    fn ticks(&self) -> (u64, u64) {
         loop {
-            let mark = self.mark_ticks.load(Acquire);
-            let mut usage = self.get();
-            if self.mark_ticks.load(Acquire) != mark {
-                continue;
+            let (user, total) = (self.user_ticks.load(Acquire), self.total_ticks.load(Acquire));
+            let now = arch::ticks();
+            if self.user_ticks.load(Acquire) == user && self.total_ticks.load(Acquire) == total {
+                let user = until(user, now);
+                return (user, until(total, now).saturating_sub(user));
             }
-            if is_running {
-                let stretch_ns = arch::ticks_to_ns(arch::ticks().saturating_sub(mark));
-                let counter = if mark & IN_USER != 0 { &mut usage.user_ns } else { &mut usage.system_ns };
-                *counter += stretch_ns;
-            }
-            return usage;
         }
     }
 
@@ -110,11 +109,12 @@ impl Times {
         usage.user_ns + usage.system_ns
     }
 
-    /// The counters now.
+    /// The counters now, the time that is passing included.
     pub fn get(&self) -> Usage {
+        let (user, system) = self.ticks();
         Usage {
-            user_ns: self.absorbed_user_ns.load(Relaxed) + arch::ticks_to_ns(self.user_ticks.load(Relaxed)),
-            system_ns: self.absorbed_system_ns.load(Relaxed) + arch::ticks_to_ns(self.system_ticks.load(Relaxed)),
+            user_ns: self.absorbed_user_ns.load(Relaxed) + arch::ticks_to_ns(user),
+            system_ns: self.absorbed_system_ns.load(Relaxed) + arch::ticks_to_ns(system),
             minor_faults: self.minor_faults.load(Relaxed),
             major_faults: self.major_faults.load(Relaxed),
             voluntary_switches: self.voluntary_switches.load(Relaxed),
@@ -160,5 +160,18 @@ impl Usage {
             ru_nivcsw: self.involuntary_switches as i64,
             ..Rusage::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_that_runs_is_read_as_of_now() {
+        let since = 1000_u64;
+        let running = 50_u64.wrapping_sub(since);
+        assert_eq!((until(running, 1030), until(50, 1030)), (80, 50));
+        assert_eq!(until(running, 900), 0, "a clock behind");
     }
 }

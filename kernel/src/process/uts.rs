@@ -1,7 +1,5 @@
 //! What the system calls itself and its host (uts_namespaces(7); there is one namespace).
 
-use alloc::vec::Vec;
-
 use abi::prctl::{PER_LINUX32, PER_MASK, UNAME26};
 use abi::utsname::{NewUtsname, field};
 
@@ -13,28 +11,22 @@ pub const RELEASE: &str = "6.1.0-rustos";
 /// The build, as `uname -v` shows it.
 pub const VERSION: &str = concat!("#1 SMP RustOS ", env!("CARGO_PKG_VERSION"));
 
-struct Names {
-    host: Vec<u8>,
-    domain: Vec<u8>,
-}
-
-static NAMES: SpinLock<Option<Names>> = SpinLock::new(Rank::Cred, None);
-
-fn with_names<R>(act: impl FnOnce(&mut Names) -> R) -> R {
-    let default = || Names { host: b"rustos".to_vec(), domain: b"(none)".to_vec() };
-    act(NAMES.lock().get_or_insert_with(default))
-}
-
-/// Everything uname(2) tells.
-pub fn names() -> NewUtsname {
-    with_names(|names| NewUtsname {
+/// Ready to be told, since that is asked more often than a name is changed.
+static NAMES: SpinLock<NewUtsname> = SpinLock::new(
+    Rank::Cred,
+    NewUtsname {
         sysname: field(b"Linux"),
-        nodename: field(&names.host),
+        nodename: field(b"rustos"),
         release: field(RELEASE.as_bytes()),
         version: field(VERSION.as_bytes()),
         machine: field(b"x86_64"),
-        domainname: field(&names.domain),
-    })
+        domainname: field(b"(none)"),
+    },
+);
+
+/// Everything uname(2) tells.
+pub fn names() -> NewUtsname {
+    *NAMES.lock()
 }
 
 /// The release for programs that cannot bear a number above 2.6 (`override_release()`).
@@ -54,10 +46,10 @@ pub fn names_for(personality: u32) -> NewUtsname {
 
 /// Names the host.
 pub fn set_host(name: &[u8]) {
-    with_names(|names| names.host = name.to_vec());
+    NAMES.lock().nodename = field(name);
 }
 
 /// Names the NIS domain.
 pub fn set_domain(name: &[u8]) {
-    with_names(|names| names.domain = name.to_vec());
+    NAMES.lock().domainname = field(name);
 }

@@ -55,12 +55,51 @@ pub fn sys_epoll_ctl(cx: &mut Cx<'_>, epoll: i32, operation: u32, fd: i32, event
     Ok(0)
 }
 
-/// Reports events, waiting for some until the deadline (`do_epoll_wait`). `EINVAL`, `EFAULT`, `EBADF`; `EINTR`
-/// whatever the handler's flags.
-async fn wait(cx: &mut Cx<'_>, epoll: i32, events: Pointer, limit: i32, timeout_ns: Option<u64>) -> SyscallResult {
+/// How many events the user's array has room for. `EINVAL`, `EFAULT`.
+fn room(events: Pointer, limit: i32) -> Result<usize, Errno> {
     let limit = usize::try_from(limit).ok().filter(|limit| (1..=i32::MAX as usize / EVENT_BYTES).contains(limit));
     let limit = limit.ok_or(Errno::EINVAL)?;
     UserSlice::new(events.0, (limit * EVENT_BYTES) as u64).check()?;
+    Ok(limit)
+}
+
+/// Reports events if there are some, or if there need be none.
+fn look(cx: &Cx<'_>, epoll: i32, events: Pointer, limit: i32, timeout_ms: i32) -> Option<SyscallResult> {
+    let found = room(events, limit).and_then(|limit| {
+        let file = cx.file(epoll)?;
+        report(file.downcast::<Epoll>().ok_or(Errno::EINVAL)?, events, limit)
+    });
+    (found != Ok(0) || timeout_ms == 0).then_some(found)
+}
+
+/// epoll_wait(2), if it need not wait.
+pub fn epoll_wait_at_once(
+    cx: &mut Cx<'_>,
+    epoll: i32,
+    events: Pointer,
+    limit: i32,
+    timeout_ms: i32,
+) -> Option<SyscallResult> {
+    look(cx, epoll, events, limit, timeout_ms)
+}
+
+/// epoll_pwait(2), if it need not wait and has no mask.
+pub fn epoll_pwait_at_once(
+    cx: &mut Cx<'_>,
+    epoll: i32,
+    events: Pointer,
+    limit: i32,
+    timeout_ms: i32,
+    mask: Pointer,
+    _mask_bytes: usize,
+) -> Option<SyscallResult> {
+    if mask.0 == 0 { look(cx, epoll, events, limit, timeout_ms) } else { None }
+}
+
+/// Reports events, waiting for some until the deadline (`do_epoll_wait`). `EINVAL`, `EFAULT`, `EBADF`; `EINTR`
+/// whatever the handler's flags.
+async fn wait(cx: &mut Cx<'_>, epoll: i32, events: Pointer, limit: i32, timeout_ns: Option<u64>) -> SyscallResult {
+    let limit = room(events, limit)?;
     let epoll = instance(&cx.file(epoll)?)?;
     let found = report(&epoll, events, limit)?;
     if found > 0 || timeout_ns == Some(0) {

@@ -123,8 +123,8 @@ fn without_waiting(
     limit: u32,
     value3: u32,
 ) -> SyscallResult {
-    let first = || Futex::at(addresses[0], op.is_private());
-    let second = || Futex::at(addresses[1], op.is_private());
+    let first = || Futex::in_space(&cx.private.space, addresses[0], op.is_private());
+    let second = || Futex::in_space(&cx.private.space, addresses[1], op.is_private());
     let count = |number: u32| usize::try_from(number.cast_signed()).map_err(|_| Errno::EINVAL);
     // Linux wakes at least one, whatever the count.
     let to_wake = |number: u32| usize::try_from(number.cast_signed()).unwrap_or(0).max(1);
@@ -162,7 +162,7 @@ async fn wait(
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    let futex = Futex::at(address, op.is_private())?;
+    let futex = Futex::in_space(&cx.private.space, address, op.is_private())?;
     match futex::wait(cx.thread, futex, value, bitset, deadline.ns).await? {
         WaitEnd::Woken => Ok(0),
         WaitEnd::TimedOut => Err(Errno::ETIMEDOUT),

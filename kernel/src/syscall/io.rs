@@ -19,10 +19,7 @@ async fn read_file(cx: &mut Cx<'_>, file: &Arc<File>, sink: &mut dyn Sink, at: A
     if file.traits().contains(FileTraits::TERMINAL) {
         file.ops().job_control(file, &cx.caller(), Access::Read)?;
     }
-    match file.try_read(sink, at) {
-        Err(Errno::EAGAIN) if !nowait && !file.nonblocking() => cx.interruptible(file.read(sink, at, nowait)).await?,
-        done => done,
-    }
+    cx.interruptible(file.read(sink, at, nowait)).await?
 }
 
 /// Writes from `source`, waiting if need be. What was written before a signal is reported; nothing written is restarted.
@@ -101,11 +98,12 @@ pub fn write_at_once(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usize) ->
     let file = writable(cx, fd).ok()?;
     let kind = file.path().inode().kind;
     let whole = count <= PIPE_BUF && matches!(kind, FileKind::Fifo | FileKind::CharDevice | FileKind::Anonymous);
-    if !whole || file.traits().contains(FileTraits::TERMINAL) {
+    if !whole || file.traits().intersects(FileTraits::TERMINAL | FileTraits::REGULAR) {
         return None;
     }
     let mut source = UserBuffers::single(buffer.0, count as u64).ok()?;
-    let mut limit = cx.size_limit();
+    // Only regular files have a limit to their size.
+    let mut limit = SizeLimit::none();
     let result = file.try_write(&mut source, At::Position, RwFlags::empty(), &mut limit);
     if result == Err(Errno::EAGAIN) && !file.nonblocking() {
         return None;

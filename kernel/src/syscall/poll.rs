@@ -89,13 +89,18 @@ fn write_found(claim: UserIn<Pollfd>, entry: &Pollfd, found: PollEvents) -> Resu
     UserOut::<Pollfd>::new(claim.addr().0).write(&Pollfd { revents: found.bits() as u16, ..*entry })
 }
 
-/// Looks, and waits if there is nothing (`do_sys_poll`). `EINVAL` for more files than the limit allows, `EFAULT`.
-async fn poll_until(cx: &mut Cx<'_>, fds: Pointer, count: u32, deadline: Deadline) -> SyscallResult {
+/// The part of a poll that does not wait.
+fn look_at_all(cx: &Cx<'_>, fds: Pointer, count: u32) -> SyscallResult {
     if u64::from(count) > cx.limit(Resource::Files) {
         return Err(Errno::EINVAL);
     }
+    look_once(cx, UserIn::<Pollfd>::new(fds.0), count)
+}
+
+/// Looks, and waits if there is nothing (`do_sys_poll`). `EINVAL` for more files than the limit allows, `EFAULT`.
+async fn poll_until(cx: &mut Cx<'_>, fds: Pointer, count: u32, deadline: Deadline) -> SyscallResult {
+    let found = look_at_all(cx, fds, count)?;
     let fds = UserIn::<Pollfd>::new(fds.0);
-    let found = look_once(cx, fds, count)?;
     if found > 0 || deadline == Some(0) {
         return Ok(found);
     }
@@ -118,6 +123,11 @@ async fn poll_waiting(cx: &mut Cx<'_>, fds: UserIn<Pollfd>, count: u32, deadline
         write_found(fds.element(*index), entry, looked.found)?;
     }
     Ok(found)
+}
+
+/// poll(2), if it is only to look.
+pub fn poll_at_once(cx: &mut Cx<'_>, fds: Pointer, count: u32, timeout_ms: i32) -> Option<SyscallResult> {
+    (timeout_ms == 0).then(|| look_at_all(cx, fds, count))
 }
 
 /// poll(2). Waits for one of the files. A signal without handler lets it go on with the time that was left.

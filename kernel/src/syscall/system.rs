@@ -76,9 +76,9 @@ pub fn sys_getrandom(cx: &mut Cx<'_>, buffer: Pointer, len: usize, flags: Flags)
     let mut done = 0;
     while done < slice.len {
         let mut words = [0; 32];
-        words.fill_with(arch::random_u64);
+        let want = size_of_val(&words).min((slice.len - done) as usize);
+        words[..want.div_ceil(size_of::<u64>())].fill_with(arch::random_u64);
         let bytes = abi::zerocopy::IntoBytes::as_bytes(&words);
-        let want = bytes.len().min((slice.len - done) as usize);
         let written = slice.write_at(done, &bytes[..want]);
         done += written as u64;
         if written < want {

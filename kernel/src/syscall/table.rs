@@ -448,7 +448,7 @@ syscalls! {
     287 timerfd_gettime(fd: i32, current: UserOut<Itimerspec>) now timerfd::sys_timerfd_gettime, full;
 
     // poll, epoll
-    7 poll(fds: Pointer, count: u32, timeout: i32) wait poll::sys_poll, full;
+    7 poll(fds: Pointer, count: u32, timeout: i32) wait poll::sys_poll [poll::poll_at_once], full;
     271 ppoll(fds: Pointer, count: u32, timeout: Pointer, mask: Pointer, mask_bytes: usize) wait poll::sys_ppoll, full;
     23 select(count: i32, read: Pointer, write: Pointer, except: Pointer, timeout: Pointer) boxed poll::sys_select, full;
     270 pselect6(count: i32, read: Pointer, write: Pointer, except: Pointer, timeout: Pointer, mask: UserIn<SigsetArgpack>)
@@ -456,9 +456,10 @@ syscalls! {
     213 epoll_create(size: i32) now epoll::sys_epoll_create, full;
     291 epoll_create1(flags: Flags) now epoll::sys_epoll_create1, full;
     233 epoll_ctl(epoll: i32, operation: u32, fd: i32, event: UserIn<EpollEvent>) now epoll::sys_epoll_ctl, full;
-    232 epoll_wait(epoll: i32, events: Pointer, limit: i32, timeout: i32) wait epoll::sys_epoll_wait, full;
+    232 epoll_wait(epoll: i32, events: Pointer, limit: i32, timeout: i32)
+        wait epoll::sys_epoll_wait [epoll::epoll_wait_at_once], full;
     281 epoll_pwait(epoll: i32, events: Pointer, limit: i32, timeout: i32, mask: Pointer, mask_bytes: usize)
-        wait epoll::sys_epoll_pwait, full;
+        wait epoll::sys_epoll_pwait [epoll::epoll_pwait_at_once], full;
     441 epoll_pwait2(epoll: i32, events: Pointer, limit: i32, timeout: Pointer, mask: Pointer, mask_bytes: usize)
         boxed epoll::sys_epoll_pwait2, full;
 

@@ -85,16 +85,17 @@ async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::Exi
 /// In and out of user mode for as long as nothing has to be awaited, with everything in registers: a future keeps its
 /// state in memory. Gives the trap that asks for more, or `None` when there is work or the CPU is to be yielded.
 fn until_await(thread: &Arc<Thread>, private: &mut Private) -> Option<Trap> {
+    let here = executor::here();
     loop {
-        thread.times.mark_system();
+        thread.times.enter_user();
         let trap = private.context.enter(&private.live);
-        thread.times.mark_user();
+        thread.times.leave_user();
         match trap {
             Trap::Syscall if quick_call(thread, private) => {}
             Trap::PageFault { address, error } if mend(thread, private, address, error) => {}
             trap => return Some(trap),
         }
-        if !thread.work().is_empty() || private.call.is_some() || executor::need_resched() {
+        if !thread.work().is_empty() || private.call.is_some() || here.need_resched() {
             return None;
         }
     }

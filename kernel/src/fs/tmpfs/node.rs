@@ -325,6 +325,10 @@ impl Backing for MappedFile {
         self.content().is_resident(index)
     }
 
+    fn resident_page(&self, index: u64) -> Option<Frame> {
+        self.content().resident_page(index)
+    }
+
     fn mappers(&self) -> &Mappers {
         self.content().mappers()
     }

@@ -140,10 +140,10 @@ impl Inner {
         let around = (!write).then(|| around(addr, vma));
         self.table.slot_or_new(addr)?.set(Entry::of_object(frame, prot, write));
         self.counts.resident(false, 1);
-        match around {
-            Some(around) => self.fill_around(around, prot),
-            None => Ok(()),
+        if let Some(around) = around {
+            self.fill_around(around, prot);
         }
+        Ok(())
     }
 
     fn fill_anonymous(&mut self, addr: u64, access: Access, prot: Prot) -> Result<(), FaultError> {
@@ -159,17 +159,19 @@ impl Inner {
     }
 
     /// Maps the pages of `range` that the object has resident and that are not mapped yet.
-    fn fill_around(&mut self, range: Range<u64>, prot: Prot) -> Result<(), FaultError> {
-        let Some(vma) = self.vmas.at(range.start) else { return Ok(()) };
-        let Some(mapping) = &vma.mapping else { return Ok(()) };
-        for (addr, slot) in self.table.slots(range) {
-            let index = vma.page_index(addr);
-            if slot.get().is_empty() && mapping.object.is_resident(index) {
-                slot.set(Entry::of_object(mapping.object.page(index, false)?, prot, false));
-                self.counts.resident(false, 1);
+    fn fill_around(&mut self, range: Range<u64>, prot: Prot) {
+        let Some(vma) = self.vmas.at(range.start) else { return };
+        let Some(mapping) = &vma.mapping else { return };
+        let mut mapped = 0;
+        for (slot, index) in self.table.slots_in_leaf(range.clone()).iter().zip(vma.page_index(range.start)..) {
+            if slot.get().is_empty()
+                && let Some(frame) = mapping.object.resident_page(index)
+            {
+                slot.set(Entry::of_object(frame, prot, false));
+                mapped += 1;
             }
         }
-        Ok(())
+        self.counts.resident(false, mapped);
     }
 
     /// Lets a write through to a page that is mapped read only although its mapping allows writes.

@@ -73,6 +73,7 @@ impl AddressSpace {
 
     /// Who a word at `addr` is. For `shared` futexes the object it lies in, if it lies in a shared mapping.
     /// Errors: EFAULT if nothing is mapped there.
+    #[inline]
     pub fn word_key(&self, addr: u64, shared: bool) -> Result<WordKey, Errno> {
         if !shared {
             return Ok(WordKey::Private(self.id, addr));

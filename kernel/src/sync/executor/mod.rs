@@ -36,6 +36,13 @@ pub fn timeout_at<F: Future>(deadline_ns: u64, future: F) -> runtime::Timeout<'s
     executor().timeout_at(deadline_ns, future)
 }
 
+/// This CPU, for a caller that asks often whether it is to let others run, and awaits nothing meanwhile.
+#[inline]
+pub fn here() -> runtime::Here<'static, Machine> {
+    let executor = executor();
+    executor.here(executor.platform().cpu())
+}
+
 /// Whether the running task is to let others run before it enters user mode again.
 #[inline]
 pub fn need_resched() -> bool {

@@ -18,7 +18,7 @@ use abi::futex::FUTEX_BITSET_MATCH_ANY;
 use runtime::KeyedWaitTable;
 
 use super::{Interruptible, Thread};
-use crate::mem::{self, Access, UserWord};
+use crate::mem::{self, Access, AddressSpace, UserWord};
 use crate::process::FutexKey;
 use crate::sync::executor;
 
@@ -63,8 +63,13 @@ impl Futex {
     /// The futex at `address`. Errors: EINVAL if it is not aligned, EFAULT outside the user half or, if it may be shared,
     /// where nothing is mapped. Order: `get_futex_key()`.
     pub fn at(address: u64, private: bool) -> Result<Self, Errno> {
+        Self::in_space(&*mem::current_space().ok_or(Errno::EFAULT)?, address, private)
+    }
+
+    /// The same for a caller that has the current space at hand.
+    #[inline]
+    pub fn in_space(space: &AddressSpace, address: u64, private: bool) -> Result<Self, Errno> {
         let word = UserWord::new(address)?;
-        let space = mem::current_space().ok_or(Errno::EFAULT)?;
         Ok(Self { word, key: FutexKey { word: space.word_key(address, !private)?, private } })
     }
 }
