@@ -1,15 +1,17 @@
-//! All tests, and their sum: `tests [--host | --guest | --linux] [FILTER…]`.
+//! All tests, and their sum: `tests [--host | --guest | --counts | --linux] [FILTER…]`.
 //!
 //! The host part is `cargo test` of every crate. The guest part runs each program of `userland/tests` on the host's Linux
 //! and on RustOS, on every number of CPUs it asks for, and wants the same output and status: Linux is the oracle.
+//! The counts part holds what five operations cost in guest instructions against what was recorded.
 //! `--linux` only holds the programs' runs on Linux against what their sources say: for whoever writes one.
 //! A filter is a part of a program's name. The last line printed is `N passed, N failed`; the status is 1 if any failed.
 //!
 //! [`case`] reads what a program wants, [`oracle`] runs it on Linux, [`guest`] on RustOS, many programs a boot,
-//! [`frames`] takes their answers apart, [`verdict`] compares, [`cargo`] runs the host's tests.
+//! [`frames`] takes their answers apart, [`verdict`] compares, [`cargo`] runs the host's tests, [`counts`] guards the figures.
 
 mod cargo;
 mod case;
+mod counts;
 mod frames;
 mod guest;
 mod oracle;
@@ -42,14 +44,16 @@ fn run(part: &str, filters: &[String]) -> io::Result<Tally> {
     match part {
         "--host" => cargo::test(filters),
         "--guest" => guest::suite(filters),
+        "--counts" => counts::guard(),
         "--linux" => oracle::suite(filters),
         // A filter names programs of userland.
         "" if !filters.is_empty() => guest::suite(filters),
         "" => {
             let mut tally = cargo::test(filters)?;
             tally += guest::suite(filters)?;
+            tally += counts::guard()?;
             Ok(tally)
         }
-        other => Err(io::Error::other(format!("{other}: neither --host, --guest nor --linux"))),
+        other => Err(io::Error::other(format!("{other}: neither --host, --guest, --counts nor --linux"))),
     }
 }
