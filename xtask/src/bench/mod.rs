@@ -259,7 +259,7 @@ fn heading(linux: &Path) -> io::Result<String> {
          would double what Linux pays for its pages. Linux is given `mitigations=off init_on_alloc=0 \
          randomize_kstack_offset=off`. One CPU is measured with `-icount shift=0,sleep=off -seed 1 -rtc base=…,clock=vm`, \
          so that the counter counts instructions and a figure repeats to the digit. QEMU cannot count those of two CPUs: \
-         two are measured in time, which depends on what else the host does.\n\n\
+         two are measured in time, which depends on what else the host does (its own CPUs are not pinned).\n\n\
          The aim is a ratio to Linux; no line should be above {}. `./just profile LINE` shows where the instructions of \
          a line go.\n",
         aims::CEILING
