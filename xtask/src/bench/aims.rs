@@ -19,12 +19,12 @@ const fn aim(line: &'static str, ratio: f64, note: &'static str) -> Aim {
 
 /// What the way in and out costs, which every short call pays.
 const ENTRY: &str = "the way in and out of the kernel (see [paths.md](paths.md)): all registers are stored and loaded, \
-    because a trap comes back as a value and the thread may then await; a short way for calls that cannot wait would \
+    because a trap comes back as a value and the thread may then await; a short way for calls that cannot wait might \
     spare most of that, and is not tried";
 
 /// A thread switch.
 const SWITCH: &str = "the nested futures of a call that waits, each with a state to store and to look at again, and the \
-    tries before it waits (see [paths.md](paths.md)); a wait written as one future would spare about half of that";
+    tries before it waits (see [paths.md](paths.md)); a wait written as one future might spare half of that, and is not tried";
 
 /// The lines of one CPU.
 pub const ONE_CPU: &[Aim] = &[
@@ -58,7 +58,7 @@ pub const ONE_CPU: &[Aim] = &[
     aim(
         "pipe_64k",
         0.5,
-        "two copies of 64 KiB by words, 16,600 instructions, as on Linux; a page moved instead of copied would spare one",
+        "two copies of 64 KiB by words, 16,600 instructions; a page moved instead of copied would spare one",
     ),
     aim("eventfd_ping_pong", 0.33, SWITCH),
     aim("signal_install", 0.33, ENTRY),
