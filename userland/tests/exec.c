@@ -424,6 +424,12 @@ TEST(a_program_open_for_writing_is_busy) {
 	close(fd);
 }
 
+TEST(a_running_program_can_be_neither_written_nor_cut) {
+	CHECK_ERRNO(open(self(), O_WRONLY), ETXTBSY);
+	CHECK_ERRNO(open(self(), O_RDONLY | O_TRUNC), ETXTBSY);
+	CHECK_ERRNO(truncate(self(), 0), ETXTBSY);
+}
+
 static void make_script(const char *name, const char *interpreter, const char *rest) {
 	char text[5000];
 	snprintf(text, sizeof text, "#!%s%s", interpreter, rest);

@@ -362,6 +362,17 @@ TEST(shared_memory_segments_are_attached_and_removed) {
 	CHECK_EQ(shmctl(id, IPC_RMID, NULL), 0);
 }
 
+TEST(segments_are_counted) {
+	struct shm_info before, after;
+	CHECK(shmctl(0, SHM_INFO, (struct shmid_ds *)&before) >= 0);
+	int id = shmget(IPC_PRIVATE, 3 * PAGE, IPC_CREAT | 0600);
+	CHECK(id >= 0);
+	CHECK(shmctl(0, SHM_INFO, (struct shmid_ds *)&after) >= 0);
+	CHECK_EQ(after.used_ids, before.used_ids + 1);
+	CHECK_EQ(after.shm_tot, before.shm_tot + 3);
+	CHECK_EQ(shmctl(id, IPC_RMID, NULL), 0);
+}
+
 TEST(a_growing_map_stops_at_its_guard) {
 	char *area = anonymous(600 * PAGE);
 	CHECK_EQ(munmap(area, 599 * PAGE), 0);

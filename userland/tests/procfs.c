@@ -210,6 +210,12 @@ TEST(the_system_is_described) {
 	CHECK(strstr(content("/proc/self/limits"), "Max open files"));
 }
 
+TEST(nothing_is_renamed) {
+	CHECK_ERRNO(rename("/proc/version", "/proc/uptime"), EPERM);
+	CHECK_ERRNO(rename("/proc/self/comm", "/proc/self/cmdline"), EPERM);
+	CHECK(access("/proc/version", F_OK) == 0);
+}
+
 TEST(what_cannot_be_is_refused) {
 	CHECK_ERRNO(open("/proc/none", O_RDONLY), ENOENT);
 	CHECK_ERRNO(open("/proc/99999999", O_RDONLY), ENOENT);
