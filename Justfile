@@ -55,9 +55,9 @@ bench *LINE:
 profile LINE:
     @{{xtask}} profile "$@"
 
-# List the system calls there are, and how much of each
-syscalls:
-    @cargo run -q -p kernel
+# List the system calls there are, and how much of each; --readme writes the table of families into README.md
+syscalls *WHERE:
+    @cargo run -q -p kernel -- "$@"
 
 # Forget everything built and fetched into the clone
 clean:

@@ -6,22 +6,16 @@
 use kernel as _;
 
 #[cfg(not(target_os = "none"))]
-fn main() {
-    use kernel::syscall::table::{SUPPORT, Support};
+fn main() -> std::io::Result<()> {
+    use kernel::syscall::support;
 
-    println!("| Number | System call | Support |\n|--:|---|---|");
-    let mut rows = SUPPORT.to_vec();
-    rows.sort_by_key(|row| row.number);
-    for row in &rows {
-        let support = match row.support {
-            Support::Full => "full",
-            Support::Partial(reason) => reason,
-        };
-        println!("| {} | {} | {support} |", row.number, row.name);
+    if std::env::args().nth(1).as_deref() != Some("--readme") {
+        print!("{}", support::by_number());
+        return Ok(());
     }
-    let missing: Vec<&str> = (0_u16..512)
-        .filter(|number| rows.iter().all(|row| row.number != u64::from(*number)))
-        .filter_map(|number| abi::nr::name(number.into()))
-        .collect();
-    println!("\n{} system calls; `ENOSYS` for {}: {}.", rows.len(), missing.len(), missing.join(", "));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(path)?;
+    let today =
+        support::with_families(&readme).ok_or_else(|| std::io::Error::other("README.md has no place for the table"))?;
+    std::fs::write(path, today)
 }

@@ -54,6 +54,8 @@ pub mod signal;
 pub mod socket;
 pub mod sockopt;
 pub mod stat;
+#[cfg(not(target_os = "none"))]
+pub mod support;
 pub mod system;
 pub mod sysv;
 pub mod table;

@@ -39,15 +39,32 @@ pub struct Row {
     pub number: u64,
     /// The name in Linux's table.
     pub name: &'static str,
+    /// The module of this folder that translates it, which is named after its family.
+    pub family: &'static str,
     /// How much of it is there.
     pub support: Support,
+}
+
+/// The first word of a handler's path.
+const fn family(handler: &str) -> &str {
+    let bytes = handler.as_bytes();
+    let mut len = 0;
+    while len < bytes.len() && bytes[len] != b':' && bytes[len] != b' ' {
+        len += 1;
+    }
+    handler.split_at(len).0
 }
 
 macro_rules! syscalls {
     ($($number:literal $name:ident($($arg:ident: $type:ty),*) $kind:ident $handler:path $([$first:path])?, $level:ident $($reason:literal)?;)*) => {
         /// Every system call there is, in the table's order.
         pub const SUPPORT: &[Row] = &[$(
-            Row { number: $number, name: stringify!($name), support: syscalls!(@note $level $($reason)?) },
+            Row {
+                number: $number,
+                name: stringify!($name),
+                family: family(stringify!($handler)),
+                support: syscalls!(@note $level $($reason)?),
+            },
         )*];
 
         /// Runs the call if it never waits, or need not wait this time; else gives `None` and has done nothing.
