@@ -37,7 +37,7 @@ qemu *ARGS:
 gdb PROGRAM *ARGS:
     @{{xtask}} gdb "$@"
 
-# Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, or --host, --guest, --counts, --linux
+# Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, `interactive`, or --host, --guest, --counts, --linux
 [no-exit-message]
 test *FILTER:
     @{{tests}} "$@"

@@ -57,7 +57,7 @@ fn leave_out_known(cases: Vec<Case>, filters: &[String]) -> Vec<Case> {
 }
 
 /// The suite's kernel has every check in it, unless the user wants another.
-fn wished_profile() -> String {
+pub fn wished_profile() -> String {
     std::env::var("PROFILE").ok().filter(|profile| !profile.is_empty()).unwrap_or_else(|| "checked".into())
 }
 

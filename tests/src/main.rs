@@ -3,10 +3,12 @@
 //! The host part is `cargo test` of every crate. The guest part runs each program of `userland/tests` on the host's Linux
 //! and on RustOS, on every number of CPUs it asks for, and wants the same output and status: Linux is the oracle.
 //! The counts part holds what five operations cost in guest instructions against what was recorded.
+//! Between them a person's session at `just qemu` is typed (`interactive`).
 //! `--linux` only holds the programs' runs on Linux against what their sources say: for whoever writes one.
 //! A filter is a part of a program's name. The last line printed is `N passed, N failed`; the status is 1 if any failed.
 //!
 //! [`case`] reads what a program wants, [`oracle`] runs it on Linux, [`guest`] on RustOS, many programs a boot,
+//! [`session`] types at `just qemu` on a [`terminal`],
 //! [`frames`] takes their answers apart, [`verdict`] compares, [`cargo`] runs the host's tests, [`counts`] guards the figures.
 
 mod cargo;
@@ -15,6 +17,8 @@ mod counts;
 mod frames;
 mod guest;
 mod oracle;
+mod session;
+mod terminal;
 mod verdict;
 
 use std::env;
@@ -40,20 +44,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// The parts that have a filter in their name.
+fn named_parts(filters: &[String]) -> io::Result<Tally> {
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let mut tally = Tally::default();
+    if wanted(session::NAME) {
+        tally += session::suite(&guest::wished_profile())?;
+    }
+    Ok(tally)
+}
+
 fn run(part: &str, filters: &[String]) -> io::Result<Tally> {
     match part {
         "--host" => cargo::test(filters),
         "--guest" => guest::suite(filters),
         "--counts" => counts::guard(),
         "--linux" => oracle::suite(filters),
-        // A filter names programs of userland.
-        "" if !filters.is_empty() => guest::suite(filters),
-        "" => {
-            let mut tally = cargo::test(filters)?;
-            tally += guest::suite(filters)?;
-            tally += counts::guard()?;
-            Ok(tally)
-        }
+        // A filter names programs of userland, and parts by their names.
+        "" if !filters.is_empty() => Ok(guest::suite(filters)? + named_parts(filters)?),
+        "" => Ok(cargo::test(filters)? + guest::suite(filters)? + named_parts(filters)? + counts::guard()?),
         other => Err(io::Error::other(format!("{other}: neither --host, --guest, --counts nor --linux"))),
     }
 }

@@ -116,6 +116,9 @@ TEST(descriptors_are_listed_and_can_be_opened_again) {
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	CHECK(readlink(path, link, sizeof link - 1) > 0);
 	CHECK(!strncmp(link, room_path, strlen(room_path)) && !strcmp(link + strlen(link) - 2, "/f"));
+	struct stat status;
+	CHECK_EQ(lstat(path, &status), 0);
+	CHECK_EQ(status.st_size, 64);
 	int again = open(path, O_RDONLY);
 	CHECK_EQ(read(again, text, 10), 5);
 	DIR *folder = opendir("/proc/self/fd");

@@ -55,10 +55,20 @@ fn kernel_main(boot_info: &'static mut BootInfo, command_line: &'static str) -> 
     start_other_cpus(&machine);
     trace_calls(&command_line);
     dev::init();
+    size_console(&command_line);
     add_virtio_devices(&command_line, &machine);
     ipc::init();
     first::start(command_line, initrd::bytes(boot_info));
     executor::executor().run(0)
+}
+
+/// Gives the console the size of the host's terminal, which `rustos.winsize=` tells (rows, an x, columns).
+fn size_console(command_line: &CommandLine) {
+    let Some(word) = command_line.get("rustos.winsize") else { return };
+    match word.split_once('x').map(|(rows, columns)| (rows.parse(), columns.parse())) {
+        Some((Ok(rows), Ok(columns))) => dev::tty::console::resize(rows, columns),
+        _ => ::log::error!("rustos.winsize={word}: not rows x columns"),
+    }
 }
 
 /// Takes the devices into use that `virtio_mmio.device=` names.

@@ -12,6 +12,9 @@ use super::root;
 use super::task::Task;
 use crate::fs::{AccessFlags, FdTable, File, FileKind, LinkTarget};
 
+/// What stat(2) shows as a link's size, however long its text (`proc_fd_instantiate`).
+const LINK_BYTES: u64 = 64;
+
 fn table(task: &Task) -> Option<Arc<FdTable>> {
     task.holdings().ok()?.files
 }
@@ -45,7 +48,7 @@ impl Directory for Descriptors {
             task.check_access(asker.cred, asker.pid)?;
             Ok(LinkTarget::Place(file(&task, fd)?.path().clone()))
         }));
-        Some(Node::new(body, link_mode(&found)))
+        Some(Node { size_bytes: LINK_BYTES, ..Node::new(body, link_mode(&found)) })
     }
 
     fn list(&self, position: u64, give: &mut dyn FnMut(&[u8], FileKind, u64) -> bool) {

@@ -84,6 +84,8 @@ pub struct Node {
     pub mode: u16,
     /// Its owner and group.
     pub owner: (u32, u32),
+    /// The size stat(2) shows.
+    pub size_bytes: u64,
     /// Its directory's reason to forget the inode: the thing it is about has gone.
     pub still_valid: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -91,7 +93,7 @@ pub struct Node {
 impl Node {
     /// A node of root's.
     pub fn new(body: Body, mode: u16) -> Self {
-        Self { body, mode, owner: (0, 0), still_valid: None }
+        Self { body, mode, owner: (0, 0), size_bytes: 0, still_valid: None }
     }
 
     fn kind(&self) -> FileKind {
@@ -191,6 +193,10 @@ impl InodeOps for Node {
     /// Opening with `O_TRUNC`, as a shell's redirection does, changes nothing.
     fn truncate(&self, _inode: &Arc<Inode>, _len: u64) -> Result<(), Errno> {
         Ok(())
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
     fn still_valid(&self, _inode: &Arc<Inode>) -> bool {
