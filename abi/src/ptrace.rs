@@ -124,6 +124,9 @@ pods! {
         data: [u64; 8],
     }
 
+    /// `struct ptrace_rseq_configuration`.
+    PtraceRseqConfiguration { rseq_abi_pointer: u64, rseq_abi_size: u32, signature: u32, flags: u32, pad: u32, }
+
     /// `struct ptrace_peeksiginfo_args`.
     PtracePeeksiginfoArgs { off: u64, flags: u32, nr: i32, }
 }

@@ -9,6 +9,7 @@ use core::ops::Range;
 
 use abi::Errno;
 use abi::auxv::*;
+use abi::sched::{RSEQ_ALIGN_BYTES, RSEQ_FEATURE_BYTES};
 
 use super::elf::{Loaded, PROGRAM_HEADER_BYTES};
 use crate::arch;
@@ -217,6 +218,8 @@ fn auxiliary_vector(content: &StackContent<'_>, name: u64, platform: u64, random
         (AT_HWCAP2, arch::hwcap2()),
         (AT_EXECFN, name),
         (AT_PLATFORM, platform),
+        (AT_RSEQ_FEATURE_SIZE, RSEQ_FEATURE_BYTES),
+        (AT_RSEQ_ALIGN, RSEQ_ALIGN_BYTES),
         (AT_MINSIGSTKSZ, arch::sigframe::max_frame_bytes(arch::xstate_size()) as u64),
         (AT_NULL, 0),
     ];

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::Errno;
-use abi::ptrace::{PtraceOptions, UserRegs};
+use abi::ptrace::{PtraceOptions, PtraceRseqConfiguration, UserRegs};
 
 use super::family::ChildEvent;
 use super::{Pid, Process, Thread};
@@ -108,6 +108,8 @@ pub struct Stop {
     pub registers: UserRegs,
     /// The XSAVE area in the standard format.
     pub xstate: Vec<u8>,
+    /// Its area for restartable sequences.
+    pub rseq: PtraceRseqConfiguration,
     /// The tracer has changed `xstate`.
     pub xstate_changed: bool,
     /// Only the tracer ends it, not even SIGKILL: the thread is on its way out already.

@@ -1,6 +1,7 @@
 //! [`Thread`]: the half of a thread that others may touch.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use core::task::Waker;
 
@@ -43,6 +44,9 @@ pub struct Thread {
     pub timer_slack_ns: AtomicU64,
     /// No execve raises its privileges any more (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privs: AtomicBool,
+
+    /// It has an area for restartable sequences: its private half knows more.
+    pub has_rseq: AtomicBool,
 
     /// Rank `Tracing`: its tracer, and where it has stopped for it.
     pub tracing: Tracing,
@@ -98,6 +102,7 @@ impl Thread {
             io_priority: AtomicU16::new(0),
             timer_slack_ns: AtomicU64::new(DEFAULT_TIMER_SLACK_NS),
             no_new_privs: AtomicBool::new(false),
+            has_rseq: AtomicBool::new(false),
             tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),
             charge: SpinLock::new(Rank::Holdings, Some(charge)),
@@ -137,6 +142,22 @@ impl Thread {
     #[inline]
     pub fn interrupted(&self) -> bool {
         self.signals.is_interrupted()
+    }
+
+    /// Has the other threads of the process abort their restartable sequences, or those on one CPU alone: done when these
+    /// CPUs have answered a barrier. Where it is no thread's turn nothing is to be done.
+    pub fn abort_other_sequences(&self, cpu: Option<u32>) {
+        let concerns = |thread: &&Arc<Thread>| {
+            let runs_on = thread.signals.running_on();
+            let is_other = !core::ptr::eq(Arc::as_ptr(thread), self);
+            is_other
+                && thread.has_rseq.load(Ordering::Relaxed)
+                && runs_on.is_some_and(|on| cpu.is_none_or(|cpu| cpu == on))
+        };
+        let concerned: Vec<_> = self.process.threads().live.values().filter(concerns).cloned().collect();
+        for thread in concerned {
+            thread.post(Work::RSEQ);
+        }
     }
 
     /// Has the thread's task polled again.
@@ -254,6 +275,9 @@ impl TaskContext for Thread {
     /// Loads the thread's address space and begins to count its time.
     fn switch_in(&self, now_ns: u64) {
         self.signals.enter_cpu();
+        if self.has_rseq.load(Ordering::Relaxed) {
+            self.signals.add_work(Work::RSEQ);
+        }
         if let Some(space) = &self.holdings.lock().space {
             space.activate();
         }

@@ -26,6 +26,8 @@ bitflags::bitflags! {
         /// Something to do on the way to user mode that interrupts no wait: a temporary mask to undo, a newborn to show
         /// the tracer.
         const NOTIFY = 1 << 2;
+        /// The thread may have lost its CPU, and what it keeps for restartable sequences is out of date.
+        const RSEQ = 1 << 3;
     }
 }
 
@@ -259,6 +261,11 @@ impl ThreadSignals {
     /// Whether a CPU is polling the thread's task now (`task_curr()`).
     pub fn is_running(&self) -> bool {
         self.cpu.load(Ordering::Relaxed) != NOT_RUNNING
+    }
+
+    /// The CPU that is polling the thread's task now.
+    pub fn running_on(&self) -> Option<u32> {
+        Some(self.cpu.load(Ordering::SeqCst)).filter(|cpu| *cpu != NOT_RUNNING)
     }
 
     // The mask.

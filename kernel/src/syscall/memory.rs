@@ -333,13 +333,13 @@ pub fn sys_munlockall(cx: &mut Cx<'_>) -> SyscallResult {
 }
 
 /// membarrier(2). Never waits: the other CPUs answer an interrupt. Errors: EINVAL, EPERM (not registered).
-///
-/// Deviates: restartable sequences do not exist, so neither do the barriers for them.
-pub fn sys_membarrier(cx: &mut Cx<'_>, command: u32, flags: u32, _cpu: i32) -> SyscallResult {
+pub fn sys_membarrier(cx: &mut Cx<'_>, command: u32, flags: u32, cpu: i32) -> SyscallResult {
     const REGISTERING: u32 = MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
         | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
-        | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE;
-    if flags != 0 {
+        | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+        | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ;
+    let one_cpu = command == MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ && flags == MEMBARRIER_CMD_FLAG_CPU;
+    if flags != 0 && !one_cpu {
         return Err(Errno::EINVAL);
     }
     let space = &cx.private.space;
@@ -349,14 +349,20 @@ pub fn sys_membarrier(cx: &mut Cx<'_>, command: u32, flags: u32, _cpu: i32) -> S
                 | MEMBARRIER_CMD_GLOBAL_EXPEDITED
                 | MEMBARRIER_CMD_PRIVATE_EXPEDITED
                 | MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE
+                | MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ
                 | REGISTERING;
             return encode(u64::from(supported));
         }
         MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED => crate::mem::space::barrier_everywhere(),
-        MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE => {
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED
+        | MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE
+        | MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ => {
             // Each barrier's registration is the next bit.
             if !space.has_registered_barrier(command << 1) {
                 return Err(Errno::EPERM);
+            }
+            if command == MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ {
+                cx.thread.abort_other_sequences(u32::try_from(cpu).ok().filter(|_| one_cpu));
             }
             space.barrier();
         }

@@ -194,6 +194,7 @@ impl Call<'_> {
             PTRACE_SETSIGMASK => self.set_mask(),
             PTRACE_PEEKSIGINFO => return Some(self.peek_siginfo()),
             PTRACE_GET_SYSCALL_INFO => return Some(self.syscall_info()),
+            PTRACE_GET_RSEQ_CONFIGURATION => return Some(self.rseq_configuration()),
             _ => return None,
         };
         Some(done.map(|()| 0))
@@ -415,6 +416,15 @@ impl Call<'_> {
             }
         }
         Ok(queued.len())
+    }
+
+    /// Where the tracee's area for restartable sequences is, cut to the caller's size; gives the full size. Errors: EFAULT.
+    fn rseq_configuration(&self) -> SyscallResult {
+        let configuration = self.with_stop(|stop| stop.rseq)?;
+        let bytes = configuration.as_bytes();
+        let wanted = usize::try_from(self.address).map_or(bytes.len(), |wanted| wanted.min(bytes.len()));
+        self.write_out(&bytes[..wanted])?;
+        Ok(bytes.len())
     }
 
     /// What system call stop this is, cut to the caller's size; gives the full size. Errors: EFAULT.

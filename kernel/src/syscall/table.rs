@@ -178,6 +178,7 @@ syscalls! {
     218 set_tid_address(tid: Pointer) now thread::sys_set_tid_address, full;
     273 set_robust_list(head: Pointer, len: usize) now thread::sys_set_robust_list, full;
     274 get_robust_list(pid: i32, head: UserOut<u64>, len: UserOut<u64>) now thread::sys_get_robust_list, full;
+    334 rseq(rseq: Pointer, len: u32, flags: Flags, signature: u32) now thread::sys_rseq, full;
 
     // wait
     61 wait4(pid: i32, status: UserOut<i32>, options: Flags, usage: UserOut<Rusage>) wait wait::sys_wait4, full;
@@ -331,7 +332,7 @@ syscalls! {
         partial "no protection keys, as on a CPU without them";
     330 pkey_alloc(flags: u64, rights: u64) now memory::sys_pkey_alloc, partial "as pkey_mprotect";
     331 pkey_free(pkey: i32) now memory::sys_pkey_free, partial "as pkey_mprotect";
-    324 membarrier(cmd: u32, flags: u32, cpu_id: i32) now memory::sys_membarrier, partial "no restartable sequences";
+    324 membarrier(cmd: u32, flags: u32, cpu_id: i32) now memory::sys_membarrier, full;
     325 mlock2(addr: Pointer, len: u64, flags: u32) now memory::sys_mlock2, full;
 
     // file: descriptors

@@ -1,18 +1,20 @@
-//! Birth and death: clone(2), clone3(2), fork(2), vfork(2), exit(2), exit_group(2), set_tid_address(2), robust lists.
+//! Birth and death: clone(2), clone3(2), fork(2), vfork(2), exit(2), exit_group(2), set_tid_address(2), robust lists,
+//! restartable sequences.
 
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::futex::RobustListHead;
-use abi::sched::{CLONE_ARGS_SIZE_VER0, CLONE_ARGS_SIZE_VER2, CSIGNAL, CloneArgs, CloneFlags};
+use abi::sched::{CLONE_ARGS_SIZE_VER0, CLONE_ARGS_SIZE_VER2, CSIGNAL, CloneArgs, CloneFlags, RSEQ_FLAG_UNREGISTER};
 
-use super::args::Pointer;
+use super::args::{Flags, Pointer};
 use super::{Cx, SyscallResult};
 use crate::mem::{PAGE_SIZE, USER_END, UserIn, UserOut, UserSlice};
 use crate::process::Pid;
 use crate::signal::ExitStatus;
 use crate::thread::clone::{self, Born, CloneRequest};
+use crate::thread::rseq::{self, Rseq};
 use crate::thread::{VforkWait, trace};
 
 /// The most namespaces a pid can be given in (`MAX_PID_NS_LEVEL`).
@@ -213,6 +215,18 @@ pub fn sys_get_robust_list(cx: &mut Cx<'_>, pid: i32, head: UserOut<u64>, len: U
     };
     len.write(&(size_of::<RobustListHead>() as u64))?;
     head.write(&address)?;
+    Ok(0)
+}
+
+/// rseq(2): registers the caller's area for restartable sequences, or takes it back. Errors: EINVAL, EPERM, EBUSY, EFAULT.
+/// Order: `sys_rseq()`.
+pub fn sys_rseq(cx: &mut Cx<'_>, address: Pointer, len: u32, flags: Flags, signature: u32) -> SyscallResult {
+    let area = Rseq { address: address.0, len, signature };
+    match flags.0 {
+        0 => rseq::register(cx.thread, cx.private, area)?,
+        RSEQ_FLAG_UNREGISTER => rseq::unregister(cx.thread, cx.private, area)?,
+        _ => return Err(Errno::EINVAL),
+    }
     Ok(0)
 }
 

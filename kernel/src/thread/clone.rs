@@ -4,6 +4,7 @@
 //! Linux's order, and everything made on the way undoes itself when a later step fails: nobody else can see the new thread
 //! before [`publish`].
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
@@ -20,7 +21,7 @@ use crate::mem::{AddressSpace, MapRequest, PAGE_SIZE, Prot, USER_END, UserOut};
 use crate::process::limits::{INFINITY, Resource};
 use crate::process::user::Charge;
 use crate::process::{Holdings, Pid, PidReservation, Process, pidfd};
-use crate::signal::{ProcessSignals, ThreadSignals};
+use crate::signal::{ProcessSignals, ThreadSignals, Work};
 
 /// What the caller of clone(2) asks for, decoded and valid in itself.
 #[derive(Clone, Copy, Default)]
@@ -69,7 +70,7 @@ pub fn clone(thread: &Arc<Thread>, private: &mut Private, request: &CloneRequest
     check_namespaces(&private.cred, flags)?;
     let (context, own_stack) = child_context(&child.space, private, request)?;
     child.context = context;
-    child.own_stack = own_stack;
+    child.own_stack = own_stack.map(Box::new);
     if flags.contains(CloneFlags::CLONE_SETTLS) {
         if request.tls >= USER_END {
             return Err(release_stack(&child, Errno::EPERM));
@@ -188,6 +189,7 @@ fn copy_private(thread: &Thread, private: &Private, request: &CloneRequest<'_>) 
         set_child_tid,
         own_stack: None,
         vfork: None,
+        rseq: private.rseq.clone().filter(|_| !flags.contains(CloneFlags::CLONE_VM)),
     })
 }
 
@@ -271,6 +273,11 @@ fn make_thread(
     let holdings: Holdings = child.holdings();
     let newborn = Thread::new(process, signals, thread.child_params(), holdings, charge);
     newborn.inherit(thread);
+    newborn.has_rseq.store(child.rseq.is_some(), Ordering::Relaxed);
+    if flags.contains(CloneFlags::CLONE_VM) && private.rseq.is_some() {
+        // It is not the only thread of its memory any more.
+        thread.signals.add_work(Work::RSEQ);
+    }
     newborn
 }
 

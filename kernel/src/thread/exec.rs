@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 
-use super::{Interruptible, Private, Thread, exit, run, trace};
+use super::{Interruptible, Private, Thread, exit, rseq, run, trace};
 use crate::arch::{LiveState, UserContext};
 use crate::fs::{Cred, FdTable, FsContext};
 use crate::mem::aslr::{self, Layout};
@@ -183,6 +183,7 @@ fn take_leaders_place(thread: &Arc<Thread>) {
 fn change_over(thread: &Arc<Thread>, private: &mut Private, new: Prepared) {
     let process = &thread.process;
     exit::release_memory(thread, private);
+    rseq::forget(thread, private);
     thread.owned_locks.reopen();
     let files = if Arc::strong_count(&private.files) > 2 { private.files.fork() } else { private.files.clone() };
     files.close_on_exec();
@@ -252,6 +253,7 @@ pub(super) fn start_process_with(first: FirstProcess, new: Prepared, live: LiveS
         set_child_tid: 0,
         own_stack: None,
         vfork: None,
+        rseq: None,
     };
     let holdings: Holdings = private.holdings();
     let signals = ThreadSignals::new(pid, SigSet::EMPTY, AltStack::default());

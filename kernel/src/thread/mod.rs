@@ -13,6 +13,7 @@ pub mod init;
 mod interruptible;
 mod private;
 mod robust;
+pub mod rseq;
 pub mod run;
 pub mod signal;
 #[cfg(test)]

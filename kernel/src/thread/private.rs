@@ -1,8 +1,10 @@
 //! [`Private`]: the half of a thread that only the thread itself touches.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ops::Range;
 
+use super::rseq::Rseq;
 use super::vfork::Released;
 use crate::arch::sigframe::LastFault;
 use crate::arch::{LiveState, UserContext};
@@ -36,9 +38,11 @@ pub struct Private {
     /// Where clone(2) wants the tid stored before the thread first runs (`CLONE_CHILD_SETTID`). 0: nowhere.
     pub set_child_tid: u64,
     /// A stack the kernel gave the thread because its creator gave none; unmapped at its end.
-    pub own_stack: Option<Range<u64>>,
+    pub own_stack: Option<Box<Range<u64>>>,
     /// Dropped when the thread has left its creator's memory: the creator, which is in vfork(2), goes on.
     pub vfork: Option<Released>,
+    /// Its area for restartable sequences, if it has registered one.
+    pub rseq: Option<Box<Rseq>>,
 }
 
 impl Private {

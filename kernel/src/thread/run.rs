@@ -15,11 +15,12 @@ use abi::Errno;
 
 use super::exit;
 use super::signal::{self, Verdict};
-use super::{Interruptible, Private, Thread, trace};
+use super::{Interruptible, Private, Thread, rseq, trace};
 use crate::arch::{PageFaultError, Trap};
 use crate::fs::later::{self, Answers};
 use crate::mem::{self, FaultError, UserWord};
 use crate::process::ptrace;
+use crate::signal::Work;
 use crate::sync::executor;
 use crate::syscall::{self, Cx};
 
@@ -63,13 +64,17 @@ async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::Exi
             // Rare, and larger than all else here.
             Box::pin(finish_after_device(thread, private)).await;
         }
-        if (!thread.work().is_empty() || private.call.is_some())
+        if (!thread.work().difference(Work::RSEQ).is_empty() || private.call.is_some())
             && let Verdict::End(status) = signal::attend(thread, private).await
         {
             return status;
         }
         if executor::need_resched() {
             executor::yield_now().await;
+            continue;
+        }
+        // The last thing: whatever is awaited may end on another CPU.
+        if thread.work().contains(Work::RSEQ) && !rseq::resume(thread, private) {
             continue;
         }
         match until_await(thread, private) {

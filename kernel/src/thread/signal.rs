@@ -9,10 +9,10 @@ use core::task::Poll;
 use abi::{Errno, nr};
 
 use super::frame;
-use super::{Private, Thread, trace};
+use super::{Private, Thread, rseq, trace};
 use crate::arch;
 use crate::mem::FaultError;
-use crate::signal::{Action, ExitStatus, Info, Next, SaFlags, Signal, StopNews, code};
+use crate::signal::{Action, ExitStatus, Info, Next, SaFlags, Signal, StopNews, Work, code};
 
 /// Bytes of the SYSCALL instruction, which a restart executes again.
 const SYSCALL_BYTES: u64 = 2;
@@ -51,7 +51,7 @@ pub async fn attend(thread: &Arc<Thread>, private: &mut Private) -> Verdict {
                     Box::pin(trace::stepped_into_handler(thread, private)).await;
                 }
                 // Nothing else has come: no need to ask again, nor is a call left to restart or a mask to restore.
-                if thread.work().is_empty() && private.exit.is_none() {
+                if thread.work().difference(Work::RSEQ).is_empty() && private.exit.is_none() {
                     return Verdict::Resume;
                 }
             }
@@ -84,6 +84,7 @@ fn handle(thread: &Arc<Thread>, private: &mut Private, info: &Info, action: &Act
     let Some(signal) = info.signal() else { return false };
     let is_stepped = trace::hide_step(thread, private);
     interrupt_call(private, action);
+    rseq::deliver(thread, private, signal);
     let signals = &thread.signals;
     let saved_mask = signals.take_saved_mask().unwrap_or_else(|| signals.blocked());
     if frame::push(signals, private, info, action, saved_mask).is_err() {

@@ -11,6 +11,7 @@ use core::task::Poll;
 use abi::Errno;
 use abi::ptrace::*;
 
+use super::rseq::Rseq;
 use super::{Private, Thread};
 use crate::arch::UserContext;
 use crate::arch::sigframe::{USER_CS, USER_SS};
@@ -35,6 +36,7 @@ async fn stop(
 ) -> Option<(Box<Stop>, Option<Signal>)> {
     stop.registers = registers(private, thread.tracing.mode(), *call);
     stop.xstate = private.live.save_xstate();
+    stop.rseq = private.rseq.as_deref().map(Rseq::configuration).unwrap_or_default();
     if !thread.begin_stop(Box::new(stop), trap) {
         return None;
     }
