@@ -243,7 +243,8 @@ fn standard_files(context: &FsContext, cred: &Arc<Cred>, command_line: &CommandL
         let file = match kinds.next() {
             Some("pipe") => {
                 let flags = if descriptor == 0 { OpenFlags::empty() } else { OpenFlags::O_WRONLY };
-                File::new(stdio::standard(descriptor), pseudo::pipe_place(cred), flags, cred.clone())
+                let place = pseudo::pipe_place(cred, stdio::reopener(descriptor));
+                File::new(stdio::standard(descriptor), place, flags, cred.clone())
             }
             _ => console_file(context, cred)?,
         };

@@ -1,6 +1,7 @@
 //! Standard input, output and error of `just run` where the host's are no terminal: the host tool's link and its output
 //! ports (`docs/host-protocol.md`). They behave as pipes to the host.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
@@ -9,7 +10,8 @@ use abi::Errno;
 use super::link::{Decoder, Piece};
 use super::tty::console;
 use crate::arch::{self, OutputPort};
-use crate::fs::{File, FileOps, FileTraits, PollEvents, ReadyQueue, Sink, Source};
+use crate::fs::pseudo::Reopen;
+use crate::fs::{AccessFlags, File, FileOps, FileTraits, PollEvents, ReadyQueue, Sink, Source};
 use crate::sync::{Rank, SpinLock};
 
 /// How much input is taken from the link ahead of the program. The UART holds the host back beyond that.
@@ -135,4 +137,13 @@ pub fn standard(descriptor: usize) -> Arc<dyn FileOps> {
         1 => Arc::new(HostOutput(OutputPort::Stdout)),
         _ => Arc::new(HostOutput(OutputPort::Stderr)),
     }
+}
+
+/// How a standard descriptor is opened once more, through /dev/stdin and its like. The pipe's other end is the host's:
+/// `EACCES` for whoever asks for that.
+pub fn reopener(descriptor: usize) -> Reopen {
+    Box::new(move |flags| {
+        let other_end = if descriptor == 0 { flags.writable() } else { flags.readable() };
+        if other_end { Err(Errno::EACCES) } else { Ok(standard(descriptor)) }
+    })
 }

@@ -10,7 +10,7 @@ use super::permission::{self, Permission, is_owner, may_create, want_write};
 use super::resolve::{Last, Name, Start, Walk, lookup};
 use super::{
     AccessFlags, Capabilities, Cred, Dentry, File, FileKind, FileOps, FileTraits, Inode, MountFlags, Path, device,
-    notify,
+    notify, pseudo,
 };
 
 /// What openat2(2) asks for, checked (`build_open_flags`).
@@ -275,10 +275,16 @@ pub fn open_place(place: Path, flags: OpenFlags, cred: &Arc<Cred>) -> Result<Arc
 }
 
 fn object_behind(inode: &Arc<Inode>, flags: OpenFlags, cred: &Arc<Cred>) -> Result<Arc<dyn FileOps>, Errno> {
-    match inode.kind {
+    let kind = inode.kind;
+    if flags.contains(OpenFlags::O_DIRECT)
+        && matches!(kind, FileKind::Fifo | FileKind::CharDevice | FileKind::Directory)
+    {
+        return Err(Errno::EINVAL);
+    }
+    match kind {
         FileKind::Socket => Err(Errno::ENXIO),
         FileKind::CharDevice | FileKind::BlockDevice => device::open(inode, flags, cred),
-        FileKind::Fifo => device::open_fifo(inode, flags),
+        FileKind::Fifo if !pseudo::is_outside(inode) => device::open_fifo(inode, flags),
         _ => inode.ops().clone().open(inode, flags, cred),
     }
 }

@@ -29,24 +29,33 @@ impl FileSystemOps for NoNames {
     }
 }
 
-/// Inodes that are only ever reached through an open file, or once more through /proc/PID/fd.
-struct Unopenable;
+/// Gives the object behind a further open file of something outside the tree.
+pub type Reopen = Box<dyn Fn(OpenFlags) -> Result<Arc<dyn FileOps>, Errno> + Send + Sync>;
 
-impl InodeOps for Unopenable {
+/// Inodes that are only ever reached through an open file, or once more through /proc/PID/fd: what that does, if
+/// anything (`no_open`).
+struct Outside(Option<Reopen>);
+
+impl InodeOps for Outside {
     fn open(
         self: Arc<Self>,
         _inode: &Arc<Inode>,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _cred: &Arc<Cred>,
     ) -> Result<Arc<dyn FileOps>, Errno> {
-        Err(Errno::ENXIO)
+        self.0.as_ref().ok_or(Errno::ENXIO)?(flags)
     }
+}
+
+/// Whether the inode is outside the tree, and knows by itself how to be opened.
+pub(super) fn is_outside(inode: &Inode) -> bool {
+    inode.downcast::<Outside>().is_some()
 }
 
 impl Nowhere {
     fn new(kind: &'static str, magic: u64) -> Self {
         let fs = FileSystem::new(kind, true, Box::new(NoNames { magic }));
-        let root = Dentry::root(inode(&fs, FileKind::Directory, 0o555, &Cred::root()));
+        let root = Dentry::root(inode(&fs, FileKind::Directory, 0o555, &Cred::root(), None));
         let instance = Arc::new(Instance { fs, root: root.clone() });
         Self { mount: Mount::new(instance, root, kind.as_bytes(), MountFlags::empty()) }
     }
@@ -56,16 +65,17 @@ impl Nowhere {
     }
 }
 
-fn inode(fs: &Arc<FileSystem>, kind: FileKind, mode: u16, cred: &Cred) -> Arc<Inode> {
+fn inode(fs: &Arc<FileSystem>, kind: FileKind, mode: u16, cred: &Cred, reopen: Option<Reopen>) -> Arc<Inode> {
     let attributes = Attributes::new(mode, cred.fsuid, cred.fsgid, 1);
-    Inode::new(fs.clone(), fs.new_inode_number(), kind, DeviceId::default(), attributes, Arc::new(Unopenable))
+    Inode::new(fs.clone(), fs.new_inode_number(), kind, DeviceId::default(), attributes, Arc::new(Outside(reopen)))
 }
 
-/// Places for the two ends of a new pipe: one inode, which /proc shows as `pipe:[number]`.
-pub fn pipe_place(cred: &Cred) -> Path {
+/// A place for the two ends of a new pipe: one inode, which /proc shows as `pipe:[number]`. Opened there once more, the
+/// pipe has a further end, which `reopen` gives.
+pub fn pipe_place(cred: &Cred, reopen: Reopen) -> Path {
     static PIPES: Once<Nowhere> = Once::new();
     let pipes = PIPES.call_once(|| Nowhere::new("pipefs", 0x5049_5045));
-    let inode = inode(pipes.mount.fs(), FileKind::Fifo, 0o600, cred);
+    let inode = inode(pipes.mount.fs(), FileKind::Fifo, 0o600, cred, Some(reopen));
     pipes.place(format!("pipe:[{}]", inode.number).as_bytes(), inode)
 }
 
@@ -73,7 +83,7 @@ pub fn pipe_place(cred: &Cred) -> Path {
 pub fn socket_place(cred: &Cred) -> Path {
     static SOCKETS: Once<Nowhere> = Once::new();
     let sockets = SOCKETS.call_once(|| Nowhere::new("sockfs", 0x534f_434b));
-    let inode = inode(sockets.mount.fs(), FileKind::Socket, 0o777, cred);
+    let inode = inode(sockets.mount.fs(), FileKind::Socket, 0o777, cred, None);
     sockets.place(format!("socket:[{}]", inode.number).as_bytes(), inode)
 }
 
@@ -83,7 +93,7 @@ pub fn anonymous_file(ops: Arc<dyn FileOps>, name: &str, flags: OpenFlags, cred:
     static ANONYMOUS: Once<(Nowhere, Arc<Inode>)> = Once::new();
     let (nowhere, inode) = ANONYMOUS.call_once(|| {
         let nowhere = Nowhere::new("anon_inodefs", 0x0904_1934);
-        let shared = inode(nowhere.mount.fs(), FileKind::Anonymous, 0o600, &Cred::root());
+        let shared = inode(nowhere.mount.fs(), FileKind::Anonymous, 0o600, &Cred::root(), None);
         (nowhere, shared)
     });
     let place = nowhere.place(format!("anon_inode:{name}").as_bytes(), inode.clone());

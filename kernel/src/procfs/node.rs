@@ -180,9 +180,8 @@ impl InodeOps for Node {
         flags: OpenFlags,
         cred: &Arc<Cred>,
     ) -> Result<Arc<dyn FileOps>, Errno> {
-        use crate::fs::AccessFlags;
         match &self.body {
-            Body::Text(_) if flags.writable() => Err(Errno::EACCES),
+            Body::Text(_) | Body::Setting(..) if flags.contains(OpenFlags::O_DIRECT) => Err(Errno::EINVAL),
             Body::Text(_) | Body::Setting(..) => Ok(OpenText::new(self)),
             Body::Object(make) => make(cred),
             Body::Directory(_) => Ok(Arc::new(OpenDirectory(self))),

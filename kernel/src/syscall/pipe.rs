@@ -31,7 +31,7 @@ pub fn sys_pipe2(cx: &mut Cx<'_>, fds: UserOut<[i32; 2]>, flags: Flags) -> Sysca
 fn make_pipe(cx: &mut Cx<'_>, fds: UserOut<[i32; 2]>, flags: OpenFlags) -> SyscallResult {
     let cred = &cx.private.cred;
     let (reader, writer) = PipeEnd::pair();
-    let place = pipe_place(cred);
+    let place = pipe_place(cred, reader.reopener());
     let kept = flags & OpenFlags::O_NONBLOCK;
     let reader = File::new(reader, place.clone(), kept, cred.clone());
     let writing = OpenFlags::O_WRONLY | (flags & (OpenFlags::O_NONBLOCK | OpenFlags::O_DIRECT));

@@ -1,5 +1,6 @@
 //! [`PipeEnd`]: one open file of a pipe, and how FIFOs are opened.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use abi::Errno;
@@ -8,6 +9,7 @@ use abi::poll::PollEvents;
 use abi::termios::FIONREAD;
 
 use super::{Pipe, READABLE, State, WRITABLE};
+use crate::fs::pseudo::Reopen;
 use crate::fs::{
     AccessFlags, Caller, Capabilities, File, FileOps, FileTraits, Inode, OpenFlags, ReadyQueue, Sink, Source,
 };
@@ -53,6 +55,13 @@ impl PipeEnd {
             pipe.ready.wake(PollEvents::empty());
         }
         Arc::new(Self { pipe: pipe.clone(), reader, writer, fifo, writer_opens, reader_opens, found_no_writer })
+    }
+
+    /// How a pipe is opened once more, at its place in /proc/PID/fd (`fifo_open` for a pipe): without waiting for a
+    /// partner.
+    pub fn reopener(&self) -> Reopen {
+        let pipe = self.pipe.clone();
+        Box::new(move |flags| Ok(Self::open(&pipe, flags, false)))
     }
 
     /// The pipe itself.

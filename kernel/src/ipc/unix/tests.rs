@@ -18,7 +18,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let cred = Arc::new(Cred::root());
-        let root = crate::fs::pseudo::pipe_place(&cred);
+        let root = crate::fs::pseudo::socket_place(&cred);
         Self { fs: FsContext::new(root), cred }
     }
 
