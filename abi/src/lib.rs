@@ -22,6 +22,7 @@ pub mod prctl;
 pub mod ptrace;
 pub mod resource;
 pub mod sched;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod stat;

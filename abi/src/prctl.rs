@@ -1,5 +1,5 @@
 //! Odd properties of processes: prctl(2), arch_prctl(2), getrandom(2), capabilities(7),
-//! personality(2), seccomp(2), reboot(2).
+//! personality(2), rseq(2), reboot(2).
 
 consts! {
     /// Options of prctl(2).
@@ -182,21 +182,10 @@ consts! {
     }
 }
 
-// Operations of seccomp(2) and modes of prctl(2)'s.
+// Flag of rseq(2), the first size of its area, and the values of `cpu_id` before and without registration.
 consts! {
     u32 {
-        SECCOMP_MODE_DISABLED = 0,
-        SECCOMP_MODE_STRICT = 1,
-        SECCOMP_MODE_FILTER = 2,
-        SECCOMP_SET_MODE_STRICT = 0,
-        SECCOMP_SET_MODE_FILTER = 1,
-        SECCOMP_GET_ACTION_AVAIL = 2,
-    }
-}
-
-// Flag of rseq(2), and the values of `cpu_id` before and without registration.
-consts! {
-    u32 {
+        ORIG_RSEQ_SIZE = 32,
         RSEQ_FLAG_UNREGISTER = 1,
         RSEQ_CPU_ID_UNINITIALIZED = 4294967295,
         RSEQ_CPU_ID_REGISTRATION_FAILED = 4294967294,
@@ -220,6 +209,11 @@ consts! {
     }
 }
 
+/// Bytes of `struct rseq` up to its last field (`AT_RSEQ_FEATURE_SIZE`).
+pub const RSEQ_FEATURE_BYTES: u64 = 28;
+/// How `struct rseq` is aligned (`AT_RSEQ_ALIGN`).
+pub const RSEQ_ALIGN_BYTES: u64 = 32;
+
 /// The bytes of a thread's name with its zero (`PR_SET_NAME`, `comm`).
 pub const TASK_COMM_LEN: usize = 16;
 
@@ -230,8 +224,8 @@ pods! {
     /// `struct __user_cap_data_struct`: capabilities 0 to 31, or 32 to 63 in the second of a pair.
     CapData { effective: u32, permitted: u32, inheritable: u32, }
 
-    /// `struct rseq` as Linux 6.1 has it. Aligned to 32 bytes by the user.
-    Rseq { cpu_id_start: u32, cpu_id: u32, rseq_cs: u64, flags: u32, padding: [u32; 3], }
+    /// `struct rseq` as Linux 6.3 has it. Aligned to 32 bytes by the user.
+    Rseq { cpu_id_start: u32, cpu_id: u32, rseq_cs: u64, flags: u32, node_id: u32, mm_cid: u32, padding: u32, }
 
     /// `struct rseq_cs`.
     RseqCs { version: u32, flags: u32, start_ip: u64, post_commit_offset: u64, abort_ip: u64, }

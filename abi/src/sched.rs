@@ -85,24 +85,7 @@ consts! {
     }
 }
 
-// rseq(2): its flag, the size its area had at first, and `cpu_id` of an area that is not registered.
-consts! {
-    u32 {
-        RSEQ_FLAG_UNREGISTER = 1,
-        ORIG_RSEQ_SIZE = 32,
-        RSEQ_CPU_ID_UNINITIALIZED = 0xffffffff,
-    }
-}
-
-/// Bytes of `struct rseq` up to its last field (`AT_RSEQ_FEATURE_SIZE`).
-pub const RSEQ_FEATURE_BYTES: u64 = 28;
-/// How `struct rseq` is aligned (`AT_RSEQ_ALIGN`).
-pub const RSEQ_ALIGN_BYTES: u64 = 32;
-
 pods! {
-    /// `struct rseq_cs`.
-    RseqCs { version: u32, flags: u32, start_ip: u64, post_commit_offset: u64, abort_ip: u64, }
-
     /// `struct clone_args`, at its largest (88 bytes). Addresses and descriptors are 64 bits wide here.
     CloneArgs {
         flags: u64,

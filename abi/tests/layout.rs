@@ -225,6 +225,7 @@ fn ipc_structures_are_those_of_linux() {
 #[test]
 fn trace_structures_are_those_of_linux() {
     use abi::ptrace::*;
+    use abi::seccomp::*;
     same_layout!(UserRegs = libc::user_regs_struct:
         r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax, rip, cs, eflags,
         rsp, ss, fs_base, gs_base, ds, es, fs, gs
@@ -232,6 +233,9 @@ fn trace_structures_are_those_of_linux() {
     same_layout!(PtraceSyscallInfo = libc::ptrace_syscall_info:
         op, arch, instruction_pointer, stack_pointer, data => u
     );
+    same_layout!(SockFilter = libc::sock_filter: code, jt, jf, k);
+    same_layout!(SockFprog = libc::sock_fprog: len, filter);
+    same_layout!(SeccompData = libc::seccomp_data: nr, arch, instruction_pointer, args);
     same_layout!(PtracePeeksiginfoArgs = libc::ptrace_peeksiginfo_args: off, flags, nr);
 }
 

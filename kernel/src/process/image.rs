@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use abi::Errno;
 use abi::auxv::*;
-use abi::sched::{RSEQ_ALIGN_BYTES, RSEQ_FEATURE_BYTES};
+use abi::prctl::{RSEQ_ALIGN_BYTES, RSEQ_FEATURE_BYTES};
 
 use super::elf::{Loaded, PROGRAM_HEADER_BYTES};
 use crate::arch;

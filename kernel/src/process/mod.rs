@@ -9,6 +9,7 @@
 //! - [`family`] (ranks `Family`, `Parent`): parents, children, and what a child has to report.
 //! - [`Process::threads`] (rank `Threads`): the living threads and how the process ends.
 
+pub mod bpf;
 pub mod clock;
 mod cpu_timer;
 pub mod elf;
@@ -23,6 +24,7 @@ pub mod pid;
 pub mod pidfd;
 mod policy;
 pub mod ptrace;
+pub mod seccomp;
 pub mod signal;
 pub mod signalfd;
 pub mod terminal;

@@ -19,7 +19,7 @@ use super::{Pid, Process, Thread};
 use crate::signal::{ExitStatus, Info, SIG_IGN, SaFlags, Signal, Trap};
 use crate::sync::{Rank, SpinLock};
 
-/// Reasons to look closer at every system call: traced threads, and the kernel's own trace.
+/// Reasons to look closer at every system call: traced threads, filters, and the kernel's own trace.
 static WATCHES: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether any thread's system calls have to be looked at: the one question the hot path asks.
@@ -28,9 +28,14 @@ pub fn watches_calls() -> bool {
     WATCHES.load(Ordering::Relaxed) != 0
 }
 
-/// Has every system call looked at, for good.
+/// Has every system call looked at.
 pub fn watch_calls() {
     WATCHES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One reason less.
+pub(super) fn unwatch_calls() {
+    WATCHES.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// A thread's part in tracing.
@@ -79,7 +84,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        WATCHES.fetch_sub(1, Ordering::Relaxed);
+        unwatch_calls();
     }
 }
 

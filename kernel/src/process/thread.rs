@@ -8,6 +8,7 @@ use core::task::Waker;
 use runtime::{TaskContext, TaskParams};
 
 use super::ptrace::Tracing;
+use super::seccomp::Filter;
 use super::user::Charge;
 use super::{OwnedLocks, Pid, Policy, Process, Times, Usage};
 use crate::fs::{Capabilities, Cred, FdTable, FsContext};
@@ -47,13 +48,15 @@ pub struct Thread {
 
     /// It has an area for restartable sequences: its private half knows more.
     pub has_rseq: AtomicBool,
+    /// It has filters: its account knows which.
+    pub has_filters: AtomicBool,
 
     /// Rank `Tracing`: its tracer, and where it has stopped for it.
     pub tracing: Tracing,
     /// Rank `Futex`: locks that others wait for it to release.
     pub owned_locks: OwnedLocks,
-    /// Rank `Holdings`: its place in its user's account; none once it has ended.
-    charge: SpinLock<Option<Charge>>,
+    /// Rank `Holdings`: what rarely changes.
+    account: SpinLock<Account>,
     /// Rank `Holdings`: what it works with, for others to see; its own view is in the private half.
     holdings: SpinLock<Holdings>,
     /// Rank `Holdings`: its name (`PR_SET_NAME`), padded with zeros.
@@ -77,6 +80,14 @@ pub struct Holdings {
     pub fs: Option<Arc<FsContext>>,
     /// Who it is.
     pub cred: Arc<Cred>,
+}
+
+/// What a thread is held to.
+pub struct Account {
+    /// Its place in its user's account; none once it has ended.
+    charge: Option<Charge>,
+    /// The filters its system calls go through.
+    pub(super) filters: Option<Arc<Filter>>,
 }
 
 impl Thread {
@@ -103,9 +114,10 @@ impl Thread {
             timer_slack_ns: AtomicU64::new(DEFAULT_TIMER_SLACK_NS),
             no_new_privs: AtomicBool::new(false),
             has_rseq: AtomicBool::new(false),
+            has_filters: AtomicBool::new(false),
             tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),
-            charge: SpinLock::new(Rank::Holdings, Some(charge)),
+            account: SpinLock::new(Rank::Holdings, Account { charge: Some(charge), filters: None }),
             holdings: SpinLock::new(Rank::Holdings, holdings),
             comm: SpinLock::new(Rank::Holdings, [0; COMM_BYTES]),
         }
@@ -235,14 +247,19 @@ impl Thread {
 
     /// One more place in the account of the thread's user.
     pub fn charge_another(&self) -> Charge {
-        let charge = self.charge.lock();
-        charge.as_ref().map_or_else(|| Charge::of_user(0), Charge::another)
+        let account = self.account.lock();
+        account.charge.as_ref().map_or_else(|| Charge::of_user(0), Charge::another)
     }
 
     /// Replaces the thread's place in an account: its user changed, or it ends.
     pub fn set_charge(&self, charge: Option<Charge>) {
-        let old = core::mem::replace(&mut *self.charge.lock(), charge);
+        let old = self.with_account(|account| core::mem::replace(&mut account.charge, charge));
         drop(old);
+    }
+
+    /// Reads or changes what it is held to.
+    pub(super) fn with_account<R>(&self, act: impl FnOnce(&mut Account) -> R) -> R {
+        act(&mut self.account.lock())
     }
 
     /// What it has used by now, the stretch of time under way included.

@@ -3,12 +3,14 @@
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
+use abi::seccomp::{SECCOMP_MODE_DISABLED, SECCOMP_MODE_FILTER};
 
 use super::node::Text;
 use super::stat::{self, signals, state};
 use super::task::Task;
 use crate::fs::{Capabilities, Cred};
 use crate::process::limits::{INFINITY, Resource};
+use crate::process::seccomp::Filter;
 
 /// proc(5): a field a line.
 pub fn status(text: &mut Text, task: &Task) -> Result<(), Errno> {
@@ -39,7 +41,10 @@ pub fn status(text: &mut Text, task: &Task) -> Result<(), Errno> {
     finish(text, task)?;
     capabilities(text, &cred);
     let no_new_privs = u8::from(thread.no_new_privs.load(Ordering::Relaxed));
-    text.put(format_args!("NoNewPrivs:\t{no_new_privs}\nSeccomp:\t0\nSeccomp_filters:\t0\n"));
+    let filters = thread.filters();
+    let mode = filters.as_ref().map_or(SECCOMP_MODE_DISABLED, |filters| filters.mode());
+    let count = filters.iter().flat_map(Filter::chain).filter(|filter| filter.mode() == SECCOMP_MODE_FILTER).count();
+    text.put(format_args!("NoNewPrivs:\t{no_new_privs}\nSeccomp:\t{mode}\nSeccomp_filters:\t{count}\n"));
     let affinity = thread.params.affinity().bits() & crate::sync::executor::executor().online().bits();
     text.put(format_args!("Cpus_allowed:\t{affinity:x}\nCpus_allowed_list:\t"));
     ranges(text, affinity);

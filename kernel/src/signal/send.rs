@@ -38,7 +38,12 @@ impl ProcessSignals {
     /// Kills with a signal whatever its action, as for a signal frame that could not be set up
     /// (`force_fatal_sig()`).
     pub fn force_fatal(&self, thread: &Arc<ThreadSignals>, signal: Signal) {
-        self.lock().force(thread, signal, Info::from_kernel(signal), true);
+        self.force_fatal_with(thread, signal, Info::from_kernel(signal));
+    }
+
+    /// The same with more to tell.
+    pub fn force_fatal_with(&self, thread: &Arc<ThreadSignals>, signal: Signal, info: Info) {
+        self.lock().force(thread, signal, info, true);
     }
 
     /// Queues a POSIX timer's own entry (`send_sigqueue()`), to one thread or to the process. `false` if the

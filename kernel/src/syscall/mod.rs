@@ -49,6 +49,7 @@ pub mod process_vm;
 pub mod ptrace;
 pub mod resource;
 pub mod sched;
+pub mod seccomp;
 pub mod shm;
 pub mod signal;
 pub mod socket;

@@ -1,13 +1,13 @@
 //! prctl(2): odd properties of threads and processes.
 
-use abi::Errno;
 use abi::prctl::*;
+use abi::{Errno, Pod};
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use super::{Cx, FromRegister, SyscallResult, TraceArgument, cred};
+use super::{Cx, FromRegister, SyscallResult, TraceArgument, cred, seccomp};
 use crate::mem::{self, UserAddr, UserOut};
-use crate::process::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS};
+use crate::process::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Process, Thread};
 use crate::signal::Signal;
 
 /// The option word.
@@ -31,106 +31,123 @@ impl TraceArgument for PrctlOption {
 }
 
 /// prctl(2). Errors: EINVAL for options this kernel does not have, and those of each option.
+///
+/// Deviates: names of anonymous mappings are not kept; Linux without `CONFIG_ANON_VMA_NAME` says the same.
 pub fn sys_prctl(cx: &mut Cx<'_>, option: PrctlOption, a: u64, b: u64, c: u64, d: u64) -> SyscallResult {
-    let thread = cx.thread;
-    let process = &thread.process;
-    let rest_unused = |arguments: &[u64]| if arguments.iter().all(|a| *a == 0) { Ok(()) } else { Err(Errno::EINVAL) };
-    match option.0 {
-        PR_SET_PDEATHSIG => {
-            let signal = match a {
-                0 => None,
-                number => Some(u32::try_from(number).ok().and_then(Signal::new).ok_or(Errno::EINVAL)?),
-            };
-            thread.set_parent_death_signal(signal);
-            Ok(0)
-        }
-        PR_GET_PDEATHSIG => {
-            let number = thread.parent_death_signal().map_or(0, |signal| i32::from(signal.number()));
-            UserOut::<i32>::new(a).write(&number)?;
-            Ok(0)
-        }
-        PR_GET_DUMPABLE => Ok(process.dumpable.load(Ordering::Relaxed).into()),
-        PR_SET_DUMPABLE => {
-            let dumpable = u8::try_from(a).ok().filter(|value| *value <= 1).ok_or(Errno::EINVAL)?;
-            process.dumpable.store(dumpable, Ordering::Relaxed);
-            Ok(0)
-        }
-        PR_GET_KEEPCAPS => Ok(usize::from(cx.private.cred.securebits & cred::KEEP_CAPS != 0)),
-        PR_SET_KEEPCAPS => cred::set_keep_caps(cx, a),
-        PR_SET_NAME => set_name(cx, a),
-        PR_GET_NAME => {
-            mem::user::copy_out(UserAddr(a), &thread.comm())?;
-            Ok(0)
-        }
-        PR_GET_TIMING => Ok(0),
-        PR_SET_TIMING => {
-            if a == 0 {
-                Ok(0)
-            } else {
-                Err(Errno::EINVAL)
-            }
-        }
-        PR_GET_SECCOMP => Ok(0),
-        PR_CAPBSET_READ => Ok(usize::from(cx.private.cred.bounding.contains(cred::capability(a)?))),
-        PR_CAPBSET_DROP => cred::drop_bounding(cx, a),
-        PR_GET_TSC => {
-            UserOut::<u32>::new(a).write(&(PR_TSC_ENABLE as u32))?;
-            Ok(0)
-        }
-        PR_SET_TSC => {
-            if a == PR_TSC_ENABLE {
-                Ok(0)
-            } else {
-                Err(Errno::EINVAL)
-            }
-        }
-        PR_GET_SECUREBITS => Ok(cx.private.cred.securebits as usize),
-        PR_SET_SECUREBITS => cred::set_secure_bits(cx, a),
-        PR_GET_TIMERSLACK => Ok(thread.timer_slack_ns.load(Ordering::Relaxed) as usize),
-        PR_SET_TIMERSLACK => {
-            let slack = if a.cast_signed() <= 0 { DEFAULT_TIMER_SLACK_NS } else { a };
-            thread.timer_slack_ns.store(slack, Ordering::Relaxed);
-            Ok(0)
-        }
-        PR_SET_CHILD_SUBREAPER => {
-            process.is_subreaper.store(a != 0, Ordering::Relaxed);
-            Ok(0)
-        }
-        PR_GET_CHILD_SUBREAPER => {
-            UserOut::<i32>::new(a).write(&process.is_subreaper.load(Ordering::Relaxed).into())?;
-            Ok(0)
-        }
-        PR_SET_NO_NEW_PRIVS => {
-            rest_unused(&[b, c, d])?;
-            if a != 1 {
-                return Err(Errno::EINVAL);
-            }
-            thread.no_new_privs.store(true, Ordering::Relaxed);
-            Ok(0)
-        }
-        PR_GET_NO_NEW_PRIVS => {
-            rest_unused(&[a, b, c, d])?;
-            Ok(thread.no_new_privs.load(Ordering::Relaxed).into())
-        }
-        PR_GET_TID_ADDRESS => {
-            UserOut::<u64>::new(a).write(&thread.clear_child_tid.load(Ordering::Relaxed))?;
-            Ok(0)
-        }
-        PR_GET_THP_DISABLE => {
-            rest_unused(&[a, b, c, d])?;
-            Ok(0)
-        }
-        PR_SET_THP_DISABLE => {
-            rest_unused(&[b, c, d])?;
-            Ok(0)
-        }
-        PR_CAP_AMBIENT => {
-            rest_unused(&[c, d])?;
-            cred::ambient(cx, a, b)
-        }
-        // Names of anonymous mappings are not kept; Linux without CONFIG_ANON_VMA_NAME says the same.
-        _ => Err(Errno::EINVAL),
+    let call = Call { option: option.0, arguments: [a, b, c, d] };
+    call.privileges(cx).or_else(|| call.process(cx)).or_else(|| call.thread(cx)).unwrap_or(Err(Errno::EINVAL))
+}
+
+/// An option and its arguments. Each method answers one family of options, and gives `None` for others.
+struct Call {
+    option: u32,
+    arguments: [u64; 4],
+}
+
+impl Call {
+    /// Newer options refuse arguments they do not use. Errors: EINVAL.
+    fn check_unused(&self, from: usize) -> Result<(), Errno> {
+        if self.arguments[from..].iter().all(|argument| *argument == 0) { Ok(()) } else { Err(Errno::EINVAL) }
     }
+
+    /// What the caller may do and will be able to.
+    fn privileges(&self, cx: &mut Cx<'_>) -> Option<SyscallResult> {
+        let [a, b, ..] = self.arguments;
+        Some(match self.option {
+            PR_GET_KEEPCAPS => Ok(usize::from(cx.private.cred.securebits & cred::KEEP_CAPS != 0)),
+            PR_SET_KEEPCAPS => cred::set_keep_caps(cx, a),
+            PR_CAPBSET_READ => {
+                cred::capability(a).map(|capability| cx.private.cred.bounding.contains(capability).into())
+            }
+            PR_CAPBSET_DROP => cred::drop_bounding(cx, a),
+            PR_GET_SECUREBITS => Ok(cx.private.cred.securebits as usize),
+            PR_SET_SECUREBITS => cred::set_secure_bits(cx, a),
+            PR_CAP_AMBIENT => self.check_unused(2).and_then(|()| cred::ambient(cx, a, b)),
+            PR_SET_NO_NEW_PRIVS => self.check_unused(1).and_then(|()| set_no_new_privs(cx, a)),
+            PR_GET_NO_NEW_PRIVS => self.check_unused(0).map(|()| cx.thread.no_new_privs.load(Ordering::Relaxed).into()),
+            PR_GET_SECCOMP => Ok(cx.thread.filters().map_or(0, |filters| filters.mode() as usize)),
+            PR_SET_SECCOMP => seccomp::set_mode(cx, a, b),
+            _ => return None,
+        })
+    }
+
+    /// What concerns the whole process.
+    fn process(&self, cx: &mut Cx<'_>) -> Option<SyscallResult> {
+        let [a, ..] = self.arguments;
+        let process = cx.process();
+        Some(match self.option {
+            PR_GET_DUMPABLE => Ok(process.dumpable.load(Ordering::Relaxed).into()),
+            PR_SET_DUMPABLE => set_dumpable(process, a),
+            PR_SET_CHILD_SUBREAPER => {
+                process.is_subreaper.store(a != 0, Ordering::Relaxed);
+                Ok(0)
+            }
+            PR_GET_CHILD_SUBREAPER => write(a, &i32::from(process.is_subreaper.load(Ordering::Relaxed))),
+            PR_GET_TIMING => Ok(0),
+            PR_SET_TIMING => unless(a != 0),
+            PR_GET_THP_DISABLE => self.check_unused(0).map(|()| 0),
+            PR_SET_THP_DISABLE => self.check_unused(1).map(|()| 0),
+            _ => return None,
+        })
+    }
+
+    /// What concerns the calling thread alone.
+    fn thread(&self, cx: &mut Cx<'_>) -> Option<SyscallResult> {
+        let [a, ..] = self.arguments;
+        let thread = cx.thread;
+        Some(match self.option {
+            PR_SET_PDEATHSIG => set_parent_death_signal(thread, a),
+            PR_GET_PDEATHSIG => write(a, &thread.parent_death_signal().map_or(0, |signal| i32::from(signal.number()))),
+            PR_SET_NAME => set_name(cx, a),
+            PR_GET_NAME => mem::user::copy_out(UserAddr(a), &thread.comm()).map(|()| 0),
+            PR_GET_TSC => write(a, &(PR_TSC_ENABLE as u32)),
+            PR_SET_TSC => unless(a != PR_TSC_ENABLE),
+            PR_GET_TIMERSLACK => Ok(thread.timer_slack_ns.load(Ordering::Relaxed) as usize),
+            PR_SET_TIMERSLACK => {
+                let slack = if a.cast_signed() <= 0 { DEFAULT_TIMER_SLACK_NS } else { a };
+                thread.timer_slack_ns.store(slack, Ordering::Relaxed);
+                Ok(0)
+            }
+            PR_GET_TID_ADDRESS => write(a, &thread.clear_child_tid.load(Ordering::Relaxed)),
+            _ => return None,
+        })
+    }
+}
+
+/// Writes a value where the caller wants it. Errors: EFAULT.
+fn write<T: Pod>(address: u64, value: &T) -> SyscallResult {
+    UserOut::<T>::new(address).write(value).map(|()| 0)
+}
+
+/// Errors: EINVAL if what is asked for is not there.
+fn unless(is_missing: bool) -> SyscallResult {
+    if is_missing { Err(Errno::EINVAL) } else { Ok(0) }
+}
+
+/// `PR_SET_NO_NEW_PRIVS`. Errors: EINVAL for all but 1.
+fn set_no_new_privs(cx: &mut Cx<'_>, value: u64) -> SyscallResult {
+    if value != 1 {
+        return Err(Errno::EINVAL);
+    }
+    cx.thread.no_new_privs.store(true, Ordering::Relaxed);
+    Ok(0)
+}
+
+/// `PR_SET_DUMPABLE`. Errors: EINVAL for all but 0 and 1.
+fn set_dumpable(process: &Process, value: u64) -> SyscallResult {
+    let dumpable = u8::try_from(value).ok().filter(|value| *value <= 1).ok_or(Errno::EINVAL)?;
+    process.dumpable.store(dumpable, Ordering::Relaxed);
+    Ok(0)
+}
+
+/// `PR_SET_PDEATHSIG`; 0 for none. Errors: EINVAL.
+fn set_parent_death_signal(thread: &Thread, number: u64) -> SyscallResult {
+    let signal = match number {
+        0 => None,
+        number => Some(u32::try_from(number).ok().and_then(Signal::new).ok_or(Errno::EINVAL)?),
+    };
+    thread.set_parent_death_signal(signal);
+    Ok(0)
 }
 
 /// `PR_SET_NAME`: at most 16 bytes, the last a NUL. Errors: EFAULT.

@@ -8,6 +8,7 @@ use core::fmt;
 use abi::Errno;
 use abi::prctl::{ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS};
 use abi::ptrace::*;
+use abi::seccomp::{FilterFlags, SECCOMP_MODE_FILTER};
 use abi::signal::SigInfo;
 use abi::zerocopy::{FromBytes, IntoBytes};
 
@@ -19,6 +20,7 @@ use crate::mem::user::{copy_in, copy_out};
 use crate::mem::{USER_END, UserAddr, UserIn, UserOut};
 use crate::process::Thread;
 use crate::process::ptrace::{Attach, Mode, Stop};
+use crate::process::seccomp::Filter;
 use crate::signal::{Info, SigSet, Signal};
 
 /// Bytes of `struct user`, and where its debug registers lie.
@@ -114,7 +116,7 @@ fn disturb(request: u32, target: &Arc<Thread>) -> SyscallResult {
     Ok(0)
 }
 
-/// Errors: EINVAL for unknown options, and for the one about filters, of which there are none.
+/// Errors: EINVAL for unknown options, and for suspending filters, as on a Linux without checkpoints.
 fn options(data: u64) -> Result<PtraceOptions, Errno> {
     let options = u32::try_from(data).ok().and_then(PtraceOptions::from_bits).ok_or(Errno::EINVAL)?;
     if options.contains(PtraceOptions::PTRACE_O_SUSPEND_SECCOMP) { Err(Errno::EINVAL) } else { Ok(options) }
@@ -194,6 +196,8 @@ impl Call<'_> {
             PTRACE_SETSIGMASK => self.set_mask(),
             PTRACE_PEEKSIGINFO => return Some(self.peek_siginfo()),
             PTRACE_GET_SYSCALL_INFO => return Some(self.syscall_info()),
+            PTRACE_SECCOMP_GET_FILTER => return Some(self.filter_code()),
+            PTRACE_SECCOMP_GET_METADATA => return Some(self.filter_metadata()),
             PTRACE_GET_RSEQ_CONFIGURATION => return Some(self.rseq_configuration()),
             _ => return None,
         };
@@ -416,6 +420,41 @@ impl Call<'_> {
             }
         }
         Ok(queued.len())
+    }
+
+    /// The filter that was the `index`th to be attached. Errors: EACCES for a tracer without privileges or with filters of
+    /// its own, EINVAL without filters, ENOENT.
+    fn filter(&self, index: u64) -> Result<Arc<Filter>, Errno> {
+        if !self.tracer.cred().capable(Capabilities::SYS_ADMIN) || self.tracer.filters().is_some() {
+            return Err(Errno::EACCES);
+        }
+        let newest = self.target.filters().filter(|filters| filters.mode() == SECCOMP_MODE_FILTER);
+        let newest = newest.ok_or(Errno::EINVAL)?;
+        let count = newest.chain().count() as u64;
+        let from_newest = count.checked_sub(index.saturating_add(1)).ok_or(Errno::ENOENT)?;
+        newest.chain().nth(from_newest as usize).cloned().ok_or(Errno::ENOENT)
+    }
+
+    /// The instructions of a filter, if an address is given; gives how many.
+    fn filter_code(&self) -> SyscallResult {
+        let filter = self.filter(self.address)?;
+        if self.data != 0 {
+            self.write_out(filter.code().as_bytes())?;
+        }
+        Ok(filter.code().len())
+    }
+
+    /// The flags of a filter: `struct seccomp_metadata`.
+    fn filter_metadata(&self) -> SyscallResult {
+        const BYTES: u64 = 2 * WORD;
+        if self.address < WORD {
+            return Err(Errno::EINVAL);
+        }
+        let filter = self.filter(UserIn::<u64>::new(self.data).read()?)?;
+        let flags = if filter.is_logged { u64::from(FilterFlags::SECCOMP_FILTER_FLAG_LOG.bits()) } else { 0 };
+        let wanted = usize::try_from(self.address.min(BYTES) - WORD).map_err(|_| Errno::EINVAL)?;
+        copy_out(UserAddr(self.data.wrapping_add(WORD)), &flags.as_bytes()[..wanted])?;
+        Ok(wanted + WORD as usize)
     }
 
     /// Where the tracee's area for restartable sequences is, cut to the caller's size; gives the full size. Errors: EFAULT.

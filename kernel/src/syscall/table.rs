@@ -178,6 +178,7 @@ syscalls! {
     218 set_tid_address(tid: Pointer) now thread::sys_set_tid_address, full;
     273 set_robust_list(head: Pointer, len: usize) now thread::sys_set_robust_list, full;
     274 get_robust_list(pid: i32, head: UserOut<u64>, len: UserOut<u64>) now thread::sys_get_robust_list, full;
+    317 seccomp(operation: u32, flags: Flags, argument: Pointer) now seccomp::sys_seccomp, partial "no user notification";
     334 rseq(rseq: Pointer, len: u32, flags: Flags, signature: u32) now thread::sys_rseq, full;
 
     // wait
@@ -320,7 +321,7 @@ syscalls! {
     151 mlockall(flags: u32) now memory::sys_mlockall, full;
     152 munlockall() now memory::sys_munlockall, full;
     101 ptrace(request: ptrace::Request, pid: i32, addr: Pointer, data: Pointer) now ptrace::sys_ptrace,
-        partial "no debug registers, PTRACE_SYSEMU, PTRACE_SINGLEBLOCK or seccomp requests";
+        partial "no debug registers, PTRACE_SYSEMU, PTRACE_SINGLEBLOCK or suspending of filters";
     310 process_vm_readv(pid: i32, local_iov: Pointer, liovcnt: u64, remote_iov: Pointer, riovcnt: u64, flags: u64) now
         process_vm::sys_process_vm_readv, full;
     311 process_vm_writev(pid: i32, local_iov: Pointer, liovcnt: u64, remote_iov: Pointer, riovcnt: u64, flags: u64) now

@@ -6,7 +6,8 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::futex::RobustListHead;
-use abi::sched::{CLONE_ARGS_SIZE_VER0, CLONE_ARGS_SIZE_VER2, CSIGNAL, CloneArgs, CloneFlags, RSEQ_FLAG_UNREGISTER};
+use abi::prctl::RSEQ_FLAG_UNREGISTER;
+use abi::sched::{CLONE_ARGS_SIZE_VER0, CLONE_ARGS_SIZE_VER2, CSIGNAL, CloneArgs, CloneFlags};
 
 use super::args::{Flags, Pointer};
 use super::{Cx, SyscallResult};

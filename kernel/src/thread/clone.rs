@@ -334,10 +334,14 @@ fn publish(
         if !process.signals.add_thread(newborn.signals.clone(), Some(&creator.signals)) {
             return Err(Errno::ERESTARTNOINTR);
         }
-        process.threads().live.insert(newborn.tid(), newborn.clone());
+        let mut threads = process.threads();
+        newborn.inherit_filters(creator);
+        threads.live.insert(newborn.tid(), newborn.clone());
+        drop(threads);
         reservation.enter_thread(newborn);
         return Ok(());
     }
+    newborn.inherit_filters(creator);
     if !process.signals.add_thread(newborn.signals.clone(), None) {
         return Err(Errno::ERESTARTNOINTR);
     }

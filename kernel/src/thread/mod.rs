@@ -15,6 +15,7 @@ mod private;
 mod robust;
 pub mod rseq;
 pub mod run;
+pub mod seccomp;
 pub mod signal;
 #[cfg(test)]
 mod tests;

@@ -8,11 +8,12 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
+use abi::prctl::{ORIG_RSEQ_SIZE, RSEQ_ALIGN_BYTES, RSEQ_CPU_ID_UNINITIALIZED, Rseq as Area, RseqCs};
 use abi::ptrace::PtraceRseqConfiguration;
-use abi::sched::{ORIG_RSEQ_SIZE, RSEQ_ALIGN_BYTES, RSEQ_CPU_ID_UNINITIALIZED, RseqCs};
 
 use super::{Private, Thread};
 use crate::arch;
@@ -20,9 +21,9 @@ use crate::mem::{USER_END, UserAddr, UserIn, UserOut};
 use crate::signal::{Info, Signal, Work};
 
 /// Where the fields lie.
-const SEQUENCE: u64 = 8;
-const FLAGS: u64 = 16;
-const NODE: u64 = 20;
+const SEQUENCE: u64 = offset_of!(Area, rseq_cs) as u64;
+const FLAGS: u64 = offset_of!(Area, flags) as u64;
+const NODE: u64 = offset_of!(Area, node_id) as u64;
 
 /// The area a thread has registered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

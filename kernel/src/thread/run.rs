@@ -9,13 +9,14 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
+use core::sync::atomic::Ordering;
 use core::task::Poll;
 
 use abi::Errno;
 
 use super::exit;
 use super::signal::{self, Verdict};
-use super::{Interruptible, Private, Thread, rseq, trace};
+use super::{Interruptible, Private, Thread, rseq, seccomp, trace};
 use crate::arch::{PageFaultError, Trap};
 use crate::fs::later::{self, Answers};
 use crate::mem::{self, FaultError, UserWord};
@@ -110,7 +111,7 @@ fn until_await(thread: &Arc<Thread>, private: &mut Private) -> Option<Trap> {
 #[inline]
 fn quick_call(thread: &Arc<Thread>, private: &mut Private) -> bool {
     let number = private.context.rax;
-    if ptrace::watches_calls() && is_watched(thread, number) {
+    if ptrace::watches_calls() && is_watched(thread, number) && !is_only_filtered(thread, private, number) {
         return false;
     }
     match syscall::call_now(&mut Cx { thread, private }, number) {
@@ -122,10 +123,16 @@ fn quick_call(thread: &Arc<Thread>, private: &mut Private) -> bool {
     }
 }
 
-/// Whether somebody looks at this call: the thread's tracer or the kernel's own trace.
+/// Whether somebody looks at this call: the thread's tracer, its filters, or the kernel's own trace.
 #[cold]
 fn is_watched(thread: &Thread, number: u64) -> bool {
-    thread.signals.is_traced() || syscall::trace::enabled(number)
+    thread.signals.is_traced() || thread.has_filters.load(Ordering::Relaxed) || syscall::trace::enabled(number)
+}
+
+/// Whether nobody but the thread's filters looks at this call, and they let it through.
+#[cold]
+fn is_only_filtered(thread: &Thread, private: &Private, number: u64) -> bool {
+    !thread.signals.is_traced() && !syscall::trace::enabled(number) && seccomp::allows(thread, private, number)
 }
 
 /// Mends a page fault if the address space can.
@@ -150,10 +157,12 @@ async fn system_call(thread: &Arc<Thread>, private: &mut Private) {
     syscall::finish(private, number, result);
 }
 
-/// The same, seen by the thread's tracer and with a line in the log, if they are there.
+/// The same, seen by the thread's tracer and its filters and with a line in the log, if they are there.
 #[cold]
 async fn watched_call(thread: &Arc<Thread>, private: &mut Private) {
-    if let Some(number) = trace::enter_call(thread, private).await {
+    if let Some(number) = trace::enter_call(thread, private).await
+        && let Some(number) = seccomp::enter_call(thread, private, number).await
+    {
         logged_call(thread, private, number).await;
     }
     if private.exit.is_none() && thread.signals.is_traced() {

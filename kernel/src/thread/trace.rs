@@ -246,6 +246,24 @@ pub async fn enter_call(thread: &Arc<Thread>, private: &mut Private) -> Option<u
     Some(number)
 }
 
+/// A filter shows the tracer a call: the number of the one to make, if one is to be made. Without a tracer that wants to
+/// see it the call is not there.
+pub async fn filtered_call(thread: &Arc<Thread>, private: &mut Private, mut number: u64, message: u64) -> Option<u64> {
+    private.context.rax = Errno::ENOSYS.to_return_value();
+    if !thread.tracing.options().contains(PtraceOptions::PTRACE_O_TRACESECCOMP) {
+        return None;
+    }
+    let shown = notice(thread, Signal::TRAP, event(PTRACE_EVENT_SECCOMP), message);
+    stop(thread, private, shown, Trap::Event, &mut number).await;
+    private.call = None;
+    thread.tracing.set_call(number);
+    if number.cast_signed() < 0 || thread.signals.is_killed() {
+        return None;
+    }
+    private.context.rax = number;
+    Some(number)
+}
+
 /// After a system call: what it has made, then its end.
 pub async fn leave_call(thread: &Arc<Thread>, private: &mut Private) {
     birth(thread, private).await;
