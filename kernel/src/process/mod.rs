@@ -11,7 +11,10 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod core_file;
+pub mod core_pattern;
 mod cpu_timer;
+pub mod dump;
 pub mod elf;
 pub mod family;
 pub mod image;
@@ -109,6 +112,8 @@ pub struct Process {
     pub timers: Timers,
     /// Whether others of the same user may look into it (`PR_SET_DUMPABLE`): 1 if so.
     pub dumpable: AtomicU8,
+    /// `/proc/<pid>/coredump_filter`: which memory a core file shows.
+    pub core_filter: AtomicU32,
     /// `/proc/<pid>/oom_score_adj`: -1000..=1000.
     pub oom_score_adj: AtomicI32,
     /// Largest number of resident pages of address spaces left behind.
@@ -122,6 +127,8 @@ pub struct Threads {
     pub live: BTreeMap<Pid, Arc<Thread>>,
     /// The status of the leader, if it has ended before others.
     pub leader_status: Option<ExitStatus>,
+    /// Where threads on their way to the end leave their registers, once the process dumps core.
+    pub dump: Option<Arc<dump::Dump>>,
     /// The leader, if it has ended with a tracer, who is to learn of the end of the whole.
     pub traced_leader: Option<ptrace::TracedLeader>,
 }
@@ -153,6 +160,7 @@ impl Process {
             past: Times::default(),
             timers: Timers::new(),
             dumpable: AtomicU8::new(1),
+            core_filter: AtomicU32::new(core_file::filter::DEFAULT),
             oom_score_adj: AtomicI32::new(0),
             max_rss_pages: AtomicU64::new(0),
         })
@@ -197,6 +205,7 @@ impl Process {
         let limits = *creator.limits.lock();
         *self.limits.lock() = limits;
         self.oom_score_adj.store(creator.oom_score_adj.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.core_filter.store(creator.core_filter.load(Ordering::Relaxed), Ordering::Relaxed);
         self.uid.store(creator.uid(), Ordering::Relaxed);
         self.dumpable.store(creator.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
         self.set_program(creator.program());

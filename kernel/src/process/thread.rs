@@ -48,6 +48,8 @@ pub struct Thread {
 
     /// It has an area for restartable sequences: its private half knows more.
     pub has_rseq: AtomicBool,
+    /// It is on its way to the end, and past the place where it would wait for a core dump.
+    pub is_past_dump: AtomicBool,
     /// It has filters: its account knows which.
     pub has_filters: AtomicBool,
 
@@ -114,6 +116,7 @@ impl Thread {
             timer_slack_ns: AtomicU64::new(DEFAULT_TIMER_SLACK_NS),
             no_new_privs: AtomicBool::new(false),
             has_rseq: AtomicBool::new(false),
+            is_past_dump: AtomicBool::new(false),
             has_filters: AtomicBool::new(false),
             tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),

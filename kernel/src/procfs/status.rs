@@ -9,6 +9,7 @@ use super::node::Text;
 use super::stat::{self, signals, state};
 use super::task::Task;
 use crate::fs::{Capabilities, Cred};
+use crate::process::core_file::filter;
 use crate::process::limits::{INFINITY, Resource};
 use crate::process::seccomp::Filter;
 
@@ -220,6 +221,29 @@ pub fn set_oom_score_adj(bytes: &[u8], task: &Task, cred: &Cred) -> Result<(), E
         return Err(Errno::EACCES);
     }
     adjust.store(value, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Which memory a core file shows. Nothing for a zombie.
+pub fn coredump_filter(text: &mut Text, task: &Task) -> Result<(), Errno> {
+    if task.thread().is_some() {
+        text.put(format_args!("{:08x}\n", task.process.core_filter.load(Ordering::Relaxed)));
+    }
+    Ok(())
+}
+
+/// In any base, as C writes numbers (`kstrtouint()`). `EINVAL`, `ESRCH`.
+pub fn set_coredump_filter(bytes: &[u8], task: &Task, _cred: &Cred) -> Result<(), Errno> {
+    let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?.trim_end_matches('\0');
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let (digits, radix) = match (text.strip_prefix("0x").or(text.strip_prefix("0X")), text.strip_prefix('0')) {
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
+        _ => (text, 10),
+    };
+    let value = u32::from_str_radix(digits, radix).map_err(|_| Errno::EINVAL)?;
+    task.thread().ok_or(Errno::ESRCH)?;
+    task.process.core_filter.store(value & filter::ALL, Ordering::Relaxed);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use abi::Errno;
 use super::node::{Body, Entry, Table, Text};
 use crate::dev::random;
 use crate::fs::{Capabilities, Cred, FileKind};
-use crate::process::{pid, uts};
+use crate::process::{core_pattern, pid, uts};
 
 /// A directory of settings.
 macro_rules! directory {
@@ -106,8 +106,22 @@ macro_rules! name {
 
 const KERNEL: &[Entry<()>] = &[
     fixed!("cap_last_cap", 40),
-    fixed!("core_pattern", "core"),
-    fixed!("core_uses_pid", 0),
+    Entry {
+        name: "core_pattern",
+        kind: FileKind::Regular,
+        mode: 0o644,
+        make: |_| {
+            Body::Setting(
+                Box::new(|text: &mut Text| {
+                    text.bytes(&core_pattern::get());
+                    text.bytes(b"\n");
+                    Ok(())
+                }),
+                Box::new(|bytes: &[u8], _: &Cred| core_pattern::set(bytes)),
+            )
+        },
+    },
+    setting!("core_uses_pid", core_pattern::USES_PID),
     fixed!("ctrl-alt-del", 0),
     name!("domainname", domainname, uts::set_domain),
     name!("hostname", nodename, uts::set_host),

@@ -160,6 +160,7 @@ const ENTRIES: &[Entry<Task>] = &[
     text!("cgroup", 0o444, status::cgroup),
     text!("cmdline", 0o444, memory::cmdline),
     setting!("comm", status::comm, status::set_comm),
+    setting!("coredump_filter", status::coredump_filter, status::set_coredump_filter),
     text!("environ", 0o400, memory::environ),
     text!("io", 0o400, status::io),
     text!("limits", 0o444, status::limits),

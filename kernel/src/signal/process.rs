@@ -53,10 +53,14 @@ impl ExitStatus {
         ExitStatus((code & 0xff) << 8)
     }
 
-    /// A signal killed it. No core file is ever written, so none is ever reported, as on Linux with a core
-    /// limit of zero.
+    /// A signal killed it.
     pub const fn killed(signal: Signal) -> ExitStatus {
         ExitStatus(signal.number() as i32)
+    }
+
+    /// The same, and a core file was written.
+    pub const fn with_core(self) -> ExitStatus {
+        ExitStatus(self.0 | 0x80)
     }
 }
 

@@ -52,6 +52,13 @@ impl ProcessSignals {
         self.lock().begin_exit(status)
     }
 
+    /// The process, which ends by a signal, has left a core file. Gives what it ends with.
+    pub fn note_dump(&self) -> Option<ExitStatus> {
+        let mut state = self.lock();
+        state.exit = state.exit.map(ExitStatus::with_core);
+        state.exit
+    }
+
     /// Ends all threads but `survivor`, which executes a new program (`zap_other_threads()`). `false` if the
     /// process ends anyway, or another thread came first.
     #[must_use = "only one thread may execute a new program"]

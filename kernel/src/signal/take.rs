@@ -19,6 +19,8 @@ pub enum Next {
     Handle(Info, Action),
     /// Exit; so does the whole process, with this status.
     Exit(ExitStatus),
+    /// Exit by a signal that leaves a core.
+    Dump(Info),
     /// Exit alone: another thread executes a new program.
     ExitThread,
     /// Tell the parent, then ask again.
@@ -182,6 +184,9 @@ impl State {
         }
         if self.is_unkillable && !SigSet::UNBLOCKABLE.contains(signal) {
             return None;
+        }
+        if default == DefaultAction::Core {
+            return Some(Next::Dump(info));
         }
         if default != DefaultAction::Stop {
             return Some(Next::Exit(self.begin_exit(ExitStatus::killed(signal))));

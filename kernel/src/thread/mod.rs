@@ -4,6 +4,7 @@
 //! thread's future that only the thread itself touches.
 
 pub mod clone;
+mod coredump;
 pub mod exec;
 pub mod exec_file;
 pub mod exit;

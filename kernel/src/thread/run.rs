@@ -16,7 +16,7 @@ use abi::Errno;
 
 use super::exit;
 use super::signal::{self, Verdict};
-use super::{Interruptible, Private, Thread, rseq, seccomp, trace};
+use super::{Interruptible, Private, Thread, coredump, rseq, seccomp, trace};
 use crate::arch::{PageFaultError, Trap};
 use crate::fs::later::{self, Answers};
 use crate::mem::{self, FaultError, UserWord};
@@ -40,6 +40,9 @@ fn run(thread: Arc<Thread>, mut private: Private) -> impl Future<Output = ()> + 
         .await;
         store_child_tid(&thread, &mut private);
         let status = live(&thread, &mut private).await;
+        if let Some(dump) = thread.dump_to_join() {
+            Box::pin(coredump::join(&thread, &private, dump)).await;
+        }
         if thread.signals.is_traced() {
             Box::pin(trace::exit(&thread, &mut private, status)).await;
         }

@@ -9,7 +9,7 @@ use core::task::Poll;
 use abi::{Errno, nr};
 
 use super::frame;
-use super::{Private, Thread, rseq, trace};
+use super::{Private, Thread, coredump, rseq, trace};
 use crate::arch;
 use crate::mem::FaultError;
 use crate::signal::{Action, ExitStatus, Info, Next, SaFlags, Signal, StopNews, Work, code};
@@ -56,6 +56,7 @@ pub async fn attend(thread: &Arc<Thread>, private: &mut Private) -> Verdict {
                 }
             }
             Next::Exit(status) => return Verdict::End(status),
+            Next::Dump(info) => return Verdict::End(Box::pin(coredump::die(thread, private, info)).await),
             Next::ExitThread => return Verdict::End(ExitStatus::exited(0)),
             Next::Tell(news) => thread.process.report_to_parent(news),
             Next::Stop(news) => stop(thread, news).await,

@@ -91,6 +91,11 @@ fn registers(private: &Private, mode: Mode, call: u64) -> UserRegs {
     }
 }
 
+/// The registers of a thread that will not enter user mode again, for its core.
+pub fn final_registers(thread: &Thread, private: &Private) -> UserRegs {
+    registers(private, thread.tracing.mode(), current_call(thread, private))
+}
+
 /// The registers as the tracer left them. A system call that only a signal ended is made again if they still say so:
 /// a debugger that sends the thread elsewhere sets `orig_rax` to -1.
 fn put_back(private: &mut Private, stop: &Stop, mode: Mode) {
