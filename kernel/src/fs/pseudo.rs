@@ -79,6 +79,17 @@ pub fn pipe_place(cred: &Cred, reopen: Reopen) -> Path {
     pipes.place(format!("pipe:[{}]", inode.number).as_bytes(), inode)
 }
 
+/// A place for a namespace of this kind, which /proc shows as `kind:[number]`. Opened there, it is what `reopen` gives.
+pub fn namespace_place(kind: &str, number: u64, reopen: Reopen) -> Path {
+    static NAMESPACES: Once<Nowhere> = Once::new();
+    let namespaces = NAMESPACES.call_once(|| Nowhere::new("nsfs", 0x6e73_6673));
+    let attributes = Attributes::new(0o444, 0, 0, 1);
+    let ops = Arc::new(Outside(Some(reopen)));
+    let inode =
+        Inode::new(namespaces.mount.fs().clone(), number, FileKind::Regular, DeviceId::default(), attributes, ops);
+    namespaces.place(format!("{kind}:[{number}]").as_bytes(), inode)
+}
+
 /// A place for a new socket, which /proc shows as `socket:[number]`.
 pub fn socket_place(cred: &Cred) -> Path {
     static SOCKETS: Once<Nowhere> = Once::new();

@@ -51,12 +51,13 @@ use timer::Timers;
 
 pub use locks::{FutexKey, OwnedLocks};
 pub use pid::{Pid, PidReservation, PidTable};
-pub use policy::Policy;
+pub use policy::{Deadline, Policy};
 pub use thread::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Holdings, Thread};
 pub use usage::{Times, Usage};
 
 use crate::arch;
 use crate::fs::ReadyQueue;
+use crate::mem::AddressSpace;
 use crate::signal::{ExitStatus, ProcessSignals, Signal};
 use crate::sync::{Rank, SpinGuard, SpinLock};
 
@@ -236,6 +237,11 @@ impl Process {
     /// Whether it is the process that adopts orphans and must not end.
     pub fn is_init(&self) -> bool {
         self.table.init().is_some_and(|init| core::ptr::eq(Arc::as_ptr(&init), self))
+    }
+
+    /// It is about to leave an address space: what of its size the process remembers (`setmax_mm_hiwater_rss()`).
+    pub fn note_size(&self, space: &AddressSpace) {
+        self.max_rss_pages.fetch_max(space.counts().peak_resident_pages, Ordering::Relaxed);
     }
 
     /// Its threads' processor time, faults and switches, ended ones included.

@@ -72,6 +72,11 @@ impl Sender<'_> {
         }
     }
 
+    /// Whether a signal could be sent to a leader that has ended. Errors: EPERM.
+    pub fn check_ended(&self, target: &Arc<Process>, signal: Option<Signal>) -> Result<(), Errno> {
+        self.check(target, signal, || self.shares_session(target))
+    }
+
     /// Whether there is anyone that kill(2) means by `pid`. Errors: ESRCH.
     pub fn find(&self, pid: Pid) -> Result<(), Errno> {
         let exists = match pid {

@@ -1,5 +1,6 @@
 //! [`Thread`]: the half of a thread that others may touch.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -10,7 +11,8 @@ use runtime::{TaskContext, TaskParams};
 use super::ptrace::Tracing;
 use super::seccomp::Filter;
 use super::user::Charge;
-use super::{OwnedLocks, Pid, Policy, Process, Times, Usage};
+use super::uts::Namespace;
+use super::{Deadline, OwnedLocks, Pid, Policy, Process, Times, Usage};
 use crate::fs::{Capabilities, Cred, FdTable, FsContext};
 use crate::mem::AddressSpace;
 use crate::signal::{Signal, ThreadSignals, Work};
@@ -85,11 +87,22 @@ pub struct Holdings {
 }
 
 /// What a thread is held to.
-pub struct Account {
+struct Account {
     /// Its place in its user's account; none once it has ended.
     charge: Option<Charge>,
+    /// What few threads have.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few threads have.
+#[derive(Default)]
+pub struct Rare {
     /// The filters its system calls go through.
     pub(super) filters: Option<Arc<Filter>>,
+    /// What it asks for under the deadline policy.
+    deadline: Option<Deadline>,
+    /// The names it lives with, if not those of the machine.
+    pub(super) uts: Option<Arc<Namespace>>,
 }
 
 impl Thread {
@@ -120,7 +133,7 @@ impl Thread {
             has_filters: AtomicBool::new(false),
             tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),
-            account: SpinLock::new(Rank::Holdings, Account { charge: Some(charge), filters: None }),
+            account: SpinLock::new(Rank::Holdings, Account { charge: Some(charge), rare: None }),
             holdings: SpinLock::new(Rank::Holdings, holdings),
             comm: SpinLock::new(Rank::Holdings, [0; COMM_BYTES]),
         }
@@ -256,13 +269,18 @@ impl Thread {
 
     /// Replaces the thread's place in an account: its user changed, or it ends.
     pub fn set_charge(&self, charge: Option<Charge>) {
-        let old = self.with_account(|account| core::mem::replace(&mut account.charge, charge));
+        let old = core::mem::replace(&mut self.account.lock().charge, charge);
         drop(old);
     }
 
-    /// Reads or changes what it is held to.
-    pub(super) fn with_account<R>(&self, act: impl FnOnce(&mut Account) -> R) -> R {
-        act(&mut self.account.lock())
+    /// Reads what few threads have, if it has any of it.
+    pub(super) fn rare<R>(&self, read: impl FnOnce(&Rare) -> R) -> Option<R> {
+        self.account.lock().rare.as_deref().map(read)
+    }
+
+    /// Changes what few threads have.
+    pub(super) fn change_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
+        change(self.account.lock().rare.get_or_insert_default())
     }
 
     /// What it has used by now, the stretch of time under way included.
@@ -279,6 +297,18 @@ impl Thread {
     /// Its scheduling policy.
     pub fn policy(&self) -> Policy {
         Policy::from_bits(self.policy.load(Ordering::Relaxed))
+    }
+
+    /// What it asks for under the deadline policy.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.rare(|rare| rare.deadline).flatten()
+    }
+
+    /// Sets what it asks for, or that it asks for nothing.
+    pub fn set_deadline(&self, deadline: Option<Deadline>) {
+        if deadline.is_some() || self.deadline().is_some() {
+            self.change_rare(|rare| rare.deadline = deadline);
+        }
     }
 
     /// Sets its scheduling policy.

@@ -82,7 +82,7 @@ const TEXTS: &[Entry<Arc<PidTable>>] = &[
     text!("uptime", system::uptime),
     text!("version", system::version),
     text!("vmstat", system::vmstat),
-    Entry { name: "sys", kind: FileKind::Directory, mode: 0o555, make: |_| sys::root() },
+    Entry { name: "sys", kind: FileKind::Directory, mode: 0o555, make: sys::root },
 ];
 
 /// Listing positions below this are the table's; a process's is its pid above it.

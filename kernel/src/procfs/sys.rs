@@ -3,30 +3,41 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use abi::Errno;
 
 use super::node::{Body, Entry, Table, Text};
 use crate::dev::random;
 use crate::fs::{Capabilities, Cred, FileKind};
-use crate::process::{core_pattern, pid, uts};
+use crate::process::uts::{self, Namespace};
+use crate::process::{PidTable, core_pattern, pid};
+use crate::signal::current_tid;
+
+/// What the tree is about: the processes, one of which reads.
+type Subject = Arc<PidTable>;
+
+/// The names the calling thread lives with.
+fn callers_names(table: &PidTable) -> Arc<Namespace> {
+    table.thread(current_tid()).map_or_else(|| uts::first().clone(), |thread| thread.uts())
+}
 
 /// A directory of settings.
 macro_rules! directory {
     ($name:literal, $entries:ident) => {
-        Entry { name: $name, kind: FileKind::Directory, mode: 0o555, make: |_| directory($entries) }
+        Entry { name: $name, kind: FileKind::Directory, mode: 0o555, make: |table| directory(table, $entries) }
     };
 }
 
 /// /proc/sys itself.
-pub fn root() -> Body {
-    const ENTRIES: &[Entry<()>] =
+pub fn root(table: &Subject) -> Body {
+    const ENTRIES: &[Entry<Subject>] =
         &[directory!("fs", FS), directory!("kernel", KERNEL), directory!("net", NET), directory!("vm", VM)];
-    directory(ENTRIES)
+    directory(table, ENTRIES)
 }
 
-fn directory(entries: &'static [Entry<()>]) -> Body {
-    Body::Directory(Box::new(Table { subject: (), entries }))
+fn directory(table: &Subject, entries: &'static [Entry<Subject>]) -> Body {
+    Body::Directory(Box::new(Table { subject: table.clone(), entries }))
 }
 
 /// A setting that says how the kernel is and cannot be changed.
@@ -80,22 +91,23 @@ macro_rules! name {
             name: $name,
             kind: FileKind::Regular,
             mode: 0o644,
-            make: |_| {
+            make: |table: &Subject| {
+                let (shown, changed) = (table.clone(), table.clone());
                 Body::Setting(
-                    Box::new(|text: &mut Text| {
-                        let names = uts::names();
+                    Box::new(move |text: &mut Text| {
+                        let names = callers_names(&shown).names();
                         let end = names.$field.iter().position(|&byte| byte == 0).unwrap_or(names.$field.len());
                         text.bytes(&names.$field[..end]);
                         text.bytes(b"\n");
                         Ok(())
                     }),
-                    Box::new(|bytes: &[u8], cred: &Cred| {
+                    Box::new(move |bytes: &[u8], cred: &Cred| {
                         const MAX_BYTES: usize = 64;
                         if !cred.capable(Capabilities::SYS_ADMIN) {
                             return Err(Errno::EPERM);
                         }
                         let line = bytes.split(|&byte| byte == b'\n' || byte == 0).next().unwrap_or_default();
-                        $set(&line[..line.len().min(MAX_BYTES)]);
+                        $set(&callers_names(&changed), &line[..line.len().min(MAX_BYTES)]);
                         Ok(())
                     }),
                 )
@@ -104,7 +116,7 @@ macro_rules! name {
     };
 }
 
-const KERNEL: &[Entry<()>] = &[
+const KERNEL: &[Entry<Subject>] = &[
     fixed!("cap_last_cap", 40),
     Entry {
         name: "core_pattern",
@@ -123,8 +135,8 @@ const KERNEL: &[Entry<()>] = &[
     },
     setting!("core_uses_pid", core_pattern::USES_PID),
     fixed!("ctrl-alt-del", 0),
-    name!("domainname", domainname, uts::set_domain),
-    name!("hostname", nodename, uts::set_host),
+    name!("domainname", domainname, Namespace::set_domain),
+    name!("hostname", nodename, Namespace::set_host),
     fixed!("msgmax", 8192),
     fixed!("msgmnb", 16384),
     fixed!("ngroups_max", 65536),
@@ -140,16 +152,19 @@ const KERNEL: &[Entry<()>] = &[
     fixed!("sched_rr_timeslice_ms", 100),
     fixed!("sched_rt_period_us", 1_000_000),
     fixed!("sched_rt_runtime_us", 950_000),
+    directory!("seccomp", SECCOMP),
     fixed!("shmmax", u64::MAX - (1 << 24)),
     fixed!("tainted", 0),
     setting!("threads-max", pid::THREADS_MAX),
     fixed!("version", uts::VERSION),
 ];
 
-const RANDOM: &[Entry<()>] =
+const SECCOMP: &[Entry<Subject>] = &[fixed!("actions_avail", "kill_process kill_thread trap errno trace log allow")];
+
+const RANDOM: &[Entry<Subject>] =
     &[fixed!("boot_id", boot_id()), fixed!("entropy_avail", 256), fixed!("poolsize", 256), fixed!("uuid", uuid())];
 
-const FS: &[Entry<()>] = &[
+const FS: &[Entry<Subject>] = &[
     directory!("epoll", EPOLL),
     fixed!("file-max", u64::MAX / 2),
     fixed!("file-nr", "0\t0\t9223372036854775807"),
@@ -162,12 +177,12 @@ const FS: &[Entry<()>] = &[
     fixed!("suid_dumpable", 0),
 ];
 
-const EPOLL: &[Entry<()>] = &[fixed!("max_user_watches", 1_000_000)];
+const EPOLL: &[Entry<Subject>] = &[fixed!("max_user_watches", 1_000_000)];
 
-const INOTIFY: &[Entry<()>] =
+const INOTIFY: &[Entry<Subject>] =
     &[fixed!("max_queued_events", 16384), fixed!("max_user_instances", 128), fixed!("max_user_watches", 65536)];
 
-const VM: &[Entry<()>] = &[
+const VM: &[Entry<Subject>] = &[
     setting!("max_map_count", crate::mem::space::MAX_MAP_COUNT),
     fixed!("min_free_kbytes", 4096),
     fixed!("mmap_min_addr", crate::mem::MMAP_MIN_ADDR),
@@ -176,9 +191,9 @@ const VM: &[Entry<()>] = &[
     fixed!("swappiness", 60),
 ];
 
-const NET: &[Entry<()>] = &[directory!("core", NET_CORE)];
+const NET: &[Entry<Subject>] = &[directory!("core", NET_CORE)];
 
-const NET_CORE: &[Entry<()>] = &[fixed!("somaxconn", 4096)];
+const NET_CORE: &[Entry<Subject>] = &[fixed!("somaxconn", 4096)];
 
 /// A random identifier (RFC 4122, version 4).
 fn uuid() -> String {

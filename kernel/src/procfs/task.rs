@@ -153,6 +153,7 @@ const ENTRIES: &[Entry<Task>] = &[
     directory!("fd", 0o500, fd::Descriptors),
     directory!("fdinfo", 0o555, fd::DescriptorInfos),
     directory!("net", 0o555, net),
+    directory!("ns", 0o511, namespaces),
     place!("cwd", cwd),
     place!("root", root_of),
     place!("exe", exe),
@@ -191,6 +192,15 @@ fn net(task: Task) -> Table<Task> {
         text!("unix", 0o444, status::nothing),
     ];
     Table { subject: task, entries: NET }
+}
+
+fn namespaces(task: Task) -> Table<Task> {
+    const NAMESPACES: &[Entry<Task>] = &[place!("uts", uts)];
+    Table { subject: task, entries: NAMESPACES }
+}
+
+fn uts(task: &Task) -> Result<Path, Errno> {
+    task.thread().map(|thread| thread.uts().place()).ok_or(Errno::ESRCH)
 }
 
 fn cwd(task: &Task) -> Result<Path, Errno> {

@@ -9,11 +9,11 @@ use abi::signal::SigInfo;
 
 use super::args::{Flags, Pointer};
 use super::{Cx, SyscallResult};
-use crate::fs::OpenFlags;
+use crate::fs::{Capabilities, OpenFlags};
 use crate::mem::UserIn;
 use crate::process::limits::Resource;
 use crate::process::signal::Sender;
-use crate::process::{Pid, Process, pidfd};
+use crate::process::{Pid, Process, pidfd, uts};
 use crate::signal::{Info, Signal, code};
 use crate::thread::clone;
 
@@ -165,8 +165,8 @@ pub fn sys_pidfd_getfd(cx: &mut Cx<'_>, fd: i32, target: i32, flags: Flags) -> S
     Ok(cx.private.files.install(file, true, limit)?.unsigned_abs() as usize)
 }
 
-/// unshare(2). Errors: EINVAL (unknown flags; what cannot be unshared by one of several threads), EPERM, ENOMEM. There are no
-/// namespaces to leave: EINVAL after the privilege check. Order: `ksys_unshare()`.
+/// unshare(2). Errors: EINVAL (unknown flags; what cannot be unshared by one of several threads), EPERM, ENOMEM. There are
+/// namespaces of names alone: for others EINVAL after the privilege check. Order: `ksys_unshare()`.
 pub fn sys_unshare(cx: &mut Cx<'_>, flags: u64) -> SyscallResult {
     let flags = CloneFlags::from_bits_retain(flags);
     let shares = CloneFlags::CLONE_THREAD
@@ -191,11 +191,35 @@ pub fn sys_unshare(cx: &mut Cx<'_>, flags: u64) -> SyscallResult {
             private.files = private.files.fork();
         }
     });
+    if flags.contains(CloneFlags::CLONE_NEWUTS) {
+        cx.thread.set_uts(cx.thread.uts().fork());
+    }
     Ok(0)
 }
 
-/// setns(2). Errors: EBADF, EINVAL: no descriptor refers to a namespace that could be entered.
-pub fn sys_setns(cx: &mut Cx<'_>, fd: i32, _kind: Flags) -> SyscallResult {
-    cx.private.files.get(fd)?;
-    Err(Errno::EINVAL)
+/// setns(2): the namespace of a file of /proc/PID/ns, or that of the process of a pidfd. Errors: EBADF, EINVAL (no such
+/// file, or of another kind), ESRCH, EPERM. Order: `sys_setns()`.
+pub fn sys_setns(cx: &mut Cx<'_>, fd: i32, kind: Flags) -> SyscallResult {
+    let kind = CloneFlags::from_bits_retain(kind.0.into());
+    let file = cx.private.files.get(fd)?;
+    let namespace = match uts::of_file(&file) {
+        Some(namespace) if kind.is_empty() || kind == CloneFlags::CLONE_NEWUTS => namespace,
+        Some(_) => return Err(Errno::EINVAL),
+        None => {
+            let process = pidfd::process_of(&file).map_err(|_| Errno::EINVAL)?;
+            if kind != CloneFlags::CLONE_NEWUTS {
+                return Err(Errno::EINVAL);
+            }
+            let thread = process.threads().live.values().next().cloned().ok_or(Errno::ESRCH)?;
+            if !thread.may_be_seen_by(&cx.private.cred) {
+                return Err(Errno::EPERM);
+            }
+            thread.uts()
+        }
+    };
+    if !cx.private.cred.capable(Capabilities::SYS_ADMIN) {
+        return Err(Errno::EPERM);
+    }
+    cx.thread.set_uts(namespace);
+    Ok(0)
 }

@@ -14,7 +14,7 @@ use super::{Cx, SyscallResult};
 use crate::fs::{Capabilities, Cred};
 use crate::mem::{UserIn, UserOut, UserSlice};
 use crate::process::limits::Resource;
-use crate::process::{Pid, Policy, Thread};
+use crate::process::{Deadline, Pid, Policy, Thread};
 use crate::sync::executor;
 
 /// sched_yield(2): lets the others that are ready run first.
@@ -119,12 +119,13 @@ fn set_policy(cx: &Cx<'_>, tid: Pid, kind: Option<u32>, param: UserIn<SchedParam
     let reset_on_fork = kind.map_or(old.reset_on_fork, |kind| kind & SCHED_RESET_ON_FORK != 0);
     let kind = kind.map_or(old.kind, |kind| kind & !SCHED_RESET_ON_FORK);
     let priority = u8::try_from(priority).map_err(|_| Errno::EINVAL)?;
-    change_policy(cx, &thread, Policy { kind, priority, reset_on_fork }, None)
+    change_policy(cx, &thread, Policy { kind, priority, reset_on_fork }, None, Deadline::default())
 }
 
 /// `__sched_setscheduler()`: valid, then allowed, then done.
-fn change_policy(cx: &Cx<'_>, thread: &Thread, new: Policy, nice: Option<i8>) -> SyscallResult {
+fn change_policy(cx: &Cx<'_>, thread: &Thread, new: Policy, nice: Option<i8>, deadline: Deadline) -> SyscallResult {
     let valid = match new.kind {
+        SCHED_DEADLINE => new.priority == 0 && deadline.is_valid(),
         SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE => new.priority == 0,
         SCHED_FIFO | SCHED_RR => (1..=99).contains(&new.priority),
         _ => false,
@@ -135,7 +136,13 @@ fn change_policy(cx: &Cx<'_>, thread: &Thread, new: Policy, nice: Option<i8>) ->
     if !cx.private.cred.capable(Capabilities::SYS_NICE) {
         check_unprivileged(cx, thread, new, nice)?;
     }
+    if new.has_deadline()
+        && !executor::executor().online().and(thread.params.affinity()).eq(&executor::executor().online())
+    {
+        return Err(Errno::EPERM);
+    }
     thread.set_policy(new);
+    thread.set_deadline(new.has_deadline().then_some(deadline));
     if let Some(nice) = nice {
         thread.params.set_nice(nice);
     }
@@ -145,6 +152,9 @@ fn change_policy(cx: &Cx<'_>, thread: &Thread, new: Policy, nice: Option<i8>) ->
 /// What a user without `CAP_SYS_NICE` may not do (`user_check_sched_setscheduler()`).
 fn check_unprivileged(cx: &Cx<'_>, thread: &Thread, new: Policy, nice: Option<i8>) -> Result<(), Errno> {
     let old = thread.policy();
+    if new.has_deadline() {
+        return Err(Errno::EPERM);
+    }
     let limits = *thread.process.limits.lock();
     if nice.is_some_and(|nice| nice < thread.params.nice() && !can_nice(limits.get(Resource::Nice).soft, nice)) {
         return Err(Errno::EPERM);
@@ -181,12 +191,18 @@ pub fn sys_sched_getattr(cx: &mut Cx<'_>, tid: i32, attr: Pointer, size: u32, fl
     }
     let thread = find(cx, tid)?;
     let policy = thread.policy();
+    let deadline = thread.deadline().unwrap_or_default();
+    let has_nice = !policy.is_real_time() && !policy.has_deadline();
     let known = size.min(size_of::<SchedAttr>() as u32);
     let value = SchedAttr {
         size: known,
         sched_policy: policy.kind,
-        sched_flags: if policy.reset_on_fork { SchedFlags::SCHED_FLAG_RESET_ON_FORK.bits() } else { 0 },
-        sched_nice: thread.params.nice().into(),
+        sched_flags: deadline.flags
+            | if policy.reset_on_fork { SchedFlags::SCHED_FLAG_RESET_ON_FORK.bits() } else { 0 },
+        sched_nice: if has_nice { thread.params.nice().into() } else { 0 },
+        sched_runtime: deadline.runtime_ns,
+        sched_deadline: deadline.deadline_ns,
+        sched_period: deadline.period_ns,
         sched_priority: policy.priority.into(),
         sched_util_max: if known > SCHED_ATTR_SIZE_VER0 { 1024 } else { 0 },
         ..SchedAttr::default()
@@ -196,7 +212,9 @@ pub fn sys_sched_getattr(cx: &mut Cx<'_>, tid: i32, attr: Pointer, size: u32, fl
     Ok(0)
 }
 
-/// sched_setattr(2). Errors: EINVAL, E2BIG, EFAULT, ESRCH, EPERM. Deadlines are not offered: EINVAL.
+/// sched_setattr(2). Errors: EINVAL, E2BIG, EFAULT, ESRCH, EPERM.
+///
+/// Deviates: a deadline is kept and reported, and nobody sees to it; so none is ever one too many (EBUSY).
 pub fn sys_sched_setattr(cx: &mut Cx<'_>, tid: i32, attr: Pointer, flags: Flags) -> SyscallResult {
     const PAGE: u32 = 4096;
     if attr.0 == 0 || tid < 0 || flags.0 != 0 {
@@ -220,12 +238,24 @@ pub fn sys_sched_setattr(cx: &mut Cx<'_>, tid: i32, attr: Pointer, flags: Flags)
     let kind = if wanted.contains(SchedFlags::SCHED_FLAG_KEEP_POLICY) { old.kind } else { attr.sched_policy };
     let reset_on_fork = wanted.contains(SchedFlags::SCHED_FLAG_RESET_ON_FORK);
     if wanted.contains(SchedFlags::SCHED_FLAG_KEEP_PARAMS) {
-        return change_policy(cx, &thread, Policy { kind, priority: old.priority, reset_on_fork }, None);
+        let deadline = thread.deadline().unwrap_or_default();
+        return change_policy(cx, &thread, Policy { kind, priority: old.priority, reset_on_fork }, None, deadline);
     }
     let priority = u8::try_from(attr.sched_priority).map_err(|_| Errno::EINVAL)?;
     let fair = matches!(kind, SCHED_NORMAL | SCHED_BATCH);
     let nice = fair.then_some(attr.sched_nice.clamp(-20, 19) as i8);
-    change_policy(cx, &thread, Policy { kind, priority, reset_on_fork }, nice)
+    change_policy(cx, &thread, Policy { kind, priority, reset_on_fork }, nice, deadline_of(&attr, wanted))
+}
+
+/// What a deadline policy asks for: a period that is not given is the deadline.
+fn deadline_of(attr: &SchedAttr, flags: SchedFlags) -> Deadline {
+    let kept = SchedFlags::SCHED_FLAG_RECLAIM | SchedFlags::SCHED_FLAG_DL_OVERRUN;
+    Deadline {
+        runtime_ns: attr.sched_runtime,
+        deadline_ns: attr.sched_deadline,
+        period_ns: if attr.sched_period == 0 { attr.sched_deadline } else { attr.sched_period },
+        flags: flags.intersection(kept).bits(),
+    }
 }
 
 /// sched_get_priority_max(2). Errors: EINVAL.

@@ -179,7 +179,16 @@ pub fn sys_tgkill(cx: &mut Cx<'_>, tgid: Pid, tid: Pid, number: i32) -> SyscallR
 
 fn send_to_thread(cx: &Cx<'_>, tgid: Option<Pid>, tid: Pid, number: i32) -> SyscallResult {
     let sender = sender(cx);
-    let target = sender.find_thread(tgid, tid)?;
+    let target = match sender.find_thread(tgid, tid) {
+        Ok(target) => target,
+        // A leader that has ended is there until it has been waited for; whatever it is sent is lost.
+        Err(error) => {
+            let process =
+                cx.process().table.process(tid).filter(|_| tgid.is_none_or(|tgid| tgid == tid)).ok_or(error)?;
+            let signal = sendable(number)?;
+            return sender.check_ended(&process, signal).map(|()| 0);
+        }
+    };
     let signal = sendable(number)?;
     sender.send_to_thread(&target, signal, signal.map(|signal| sender.info(signal, code::SI_TKILL)))?;
     Ok(0)

@@ -13,11 +13,10 @@ use super::{Cx, SyscallResult};
 use crate::arch;
 use crate::fs::Capabilities;
 use crate::mem::{self, PAGE_SIZE, USER_END, UserOut, UserSlice};
-use crate::process::uts;
 
 /// uname(2). Errors: EFAULT.
 pub fn sys_uname(cx: &mut Cx<'_>, names: UserOut<NewUtsname>) -> SyscallResult {
-    names.write(&uts::names_for(cx.thread.personality.load(Ordering::Relaxed)))?;
+    names.write(&cx.thread.uts().names_for(cx.thread.personality.load(Ordering::Relaxed)))?;
     Ok(0)
 }
 
@@ -33,13 +32,13 @@ fn read_name<'a>(cx: &Cx<'_>, name: Pointer, len: i32, buffer: &'a mut [u8; NEW_
 
 /// sethostname(2). Errors: EPERM, EINVAL, EFAULT.
 pub fn sys_sethostname(cx: &mut Cx<'_>, name: Pointer, len: i32) -> SyscallResult {
-    uts::set_host(read_name(cx, name, len, &mut [0; NEW_UTS_LEN])?);
+    cx.thread.uts().set_host(read_name(cx, name, len, &mut [0; NEW_UTS_LEN])?);
     Ok(0)
 }
 
 /// setdomainname(2). Errors: EPERM, EINVAL, EFAULT.
 pub fn sys_setdomainname(cx: &mut Cx<'_>, name: Pointer, len: i32) -> SyscallResult {
-    uts::set_domain(read_name(cx, name, len, &mut [0; NEW_UTS_LEN])?);
+    cx.thread.uts().set_domain(read_name(cx, name, len, &mut [0; NEW_UTS_LEN])?);
     Ok(0)
 }
 

@@ -160,8 +160,8 @@ syscalls! {
     111 getpgrp() now process::sys_getpgrp, full;
     112 setsid() now process::sys_setsid, full;
     124 getsid(pid: i32) now process::sys_getsid, full;
-    272 unshare(flags: u64) now process::sys_unshare, partial "no namespaces";
-    308 setns(fd: i32, nstype: Flags) now process::sys_setns, partial "no namespaces";
+    272 unshare(flags: u64) now process::sys_unshare, partial "namespaces of host names alone";
+    308 setns(fd: i32, nstype: Flags) now process::sys_setns, partial "namespaces of host names alone";
     424 pidfd_send_signal(pidfd: i32, sig: i32, info: Pointer, flags: Flags) now process::sys_pidfd_send_signal, full;
     438 pidfd_getfd(pidfd: i32, targetfd: i32, flags: Flags) now process::sys_pidfd_getfd, full;
     312 kcmp(pid1: i32, pid2: i32, kind: u32, idx1: u64, idx2: u64) now kcmp::sys_kcmp, partial "no KCMP_EPOLL_TFD";
@@ -169,7 +169,7 @@ syscalls! {
 
     // thread: birth and death
     56 clone(flags: u64, stack: Pointer, parent_tid: Pointer, child_tid: Pointer, tls: u64) wait thread::sys_clone,
-        partial "no namespaces; CLONE_IO and CLONE_SYSVSEM have nothing to share";
+        partial "namespaces of host names alone; CLONE_IO and CLONE_SYSVSEM have nothing to share";
     57 fork() now thread::sys_fork, full;
     58 vfork() wait thread::sys_vfork, full;
     435 clone3(args: Pointer, size: usize) wait thread::sys_clone3, partial "as clone; no cgroups";
@@ -253,7 +253,7 @@ syscalls! {
     147 sched_get_priority_min(policy: i32) now sched::sys_sched_get_priority_min, full;
     148 sched_rr_get_interval(pid: i32, tp: UserOut<Timespec>) now sched::sys_sched_rr_get_interval, full;
     314 sched_setattr(pid: i32, attr: Pointer, flags: Flags) now sched::sys_sched_setattr,
-        partial "no deadline policy, no utilisation clamps";
+        partial "deadlines are kept and reported, without effect; no utilisation clamps";
     315 sched_getattr(pid: i32, attr: Pointer, size: u32, flags: Flags) now sched::sys_sched_getattr, full;
     251 ioprio_set(which: u32, who: i32, ioprio: u32) now ioprio::sys_ioprio_set,
         partial "priorities are kept and reported, without effect";

@@ -65,6 +65,9 @@ pub fn clone(thread: &Arc<Thread>, private: &mut Private, request: &CloneRequest
     if thread.interrupted() {
         return Err(Errno::ERESTARTNOINTR);
     }
+    if thread.policy().has_deadline() && !thread.policy().reset_on_fork {
+        return Err(Errno::EAGAIN);
+    }
     let charge = charge_user(thread, private)?;
     let mut child = copy_private(thread, private, request)?;
     check_namespaces(&private.cred, flags)?;
@@ -140,16 +143,17 @@ pub fn namespaces() -> CloneFlags {
         | CloneFlags::CLONE_NEWTIME
 }
 
-/// Namespaces this kernel does not have are refused as by a Linux built without them: after the privilege check.
+/// Only names have namespaces (`CLONE_NEWUTS`); others are refused as by a Linux built without them: after the privilege
+/// check.
 /// Errors: EPERM, EINVAL.
 pub fn check_namespaces(cred: &Cred, flags: CloneFlags) -> Result<(), Errno> {
     if !flags.intersects(namespaces()) {
         return Ok(());
     }
-    if flags.contains(CloneFlags::CLONE_NEWUSER) || cred.capable(Capabilities::SYS_ADMIN) {
-        return Err(Errno::EINVAL);
+    if !flags.contains(CloneFlags::CLONE_NEWUSER) && !cred.capable(Capabilities::SYS_ADMIN) {
+        return Err(Errno::EPERM);
     }
-    Err(Errno::EPERM)
+    if flags.intersects(namespaces() - CloneFlags::CLONE_NEWUTS) { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// RLIMIT_NPROC and the number of threads the machine takes.
@@ -273,6 +277,7 @@ fn make_thread(
     let holdings: Holdings = child.holdings();
     let newborn = Thread::new(process, signals, thread.child_params(), holdings, charge);
     newborn.inherit(thread);
+    newborn.inherit_uts(thread, flags.contains(CloneFlags::CLONE_NEWUTS));
     newborn.has_rseq.store(child.rseq.is_some(), Ordering::Relaxed);
     if flags.contains(CloneFlags::CLONE_VM) && private.rseq.is_some() {
         // It is not the only thread of its memory any more.

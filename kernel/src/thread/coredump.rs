@@ -23,7 +23,6 @@ use crate::process::core_file::{self, Segment, ThreadState};
 use crate::process::core_pattern::{self, Names};
 use crate::process::dump::Dump;
 use crate::process::limits::Resource;
-use crate::process::uts;
 use crate::signal::{ExitStatus, Info, Signal};
 use crate::time::clock;
 
@@ -107,7 +106,7 @@ fn is_unlinked(path: &str) -> bool {
 /// own (`do_coredump()`).
 fn open_core(thread: &Arc<Thread>, private: &Private, info: &Info, limit: u64) -> Result<Arc<File>, Errno> {
     let cred = &private.cred;
-    let names = uts::names();
+    let names = thread.uts().names();
     let host = names.nodename.split(|&byte| byte == 0).next().unwrap_or_default();
     let comm = thread.comm();
     let program = thread.process.program().exe.map(|exe| exe.path().display()).unwrap_or_default();

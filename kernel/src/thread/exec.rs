@@ -184,6 +184,7 @@ fn change_over(thread: &Arc<Thread>, private: &mut Private, new: Prepared) {
     let process = &thread.process;
     exit::release_memory(thread, private);
     rseq::forget(thread, private);
+    process.note_size(&private.space);
     thread.owned_locks.reopen();
     let files = if Arc::strong_count(&private.files) > 2 { private.files.fork() } else { private.files.clone() };
     files.close_on_exec();

@@ -20,6 +20,9 @@ pub fn end(thread: &Arc<Thread>, private: &mut Private, status: ExitStatus) {
     if let Some(news) = process.signals.begin_thread_exit(&thread.signals) {
         process.report_to_parent(news);
     }
+    if process.has_one_thread() {
+        process.note_size(&private.space);
+    }
     release_memory(thread, private);
     let held = thread.update_holdings(|holdings| (holdings.files.take(), holdings.fs.take(), holdings.space.take()));
     drop(held);
