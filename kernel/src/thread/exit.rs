@@ -72,15 +72,23 @@ fn leave_process(thread: &Arc<Thread>, status: ExitStatus) {
     thread.set_charge(None);
     process.past.absorb(&thread.times.get());
     process.signals.remove_thread(&thread.signals);
+    let is_leader = thread.is_leader();
+    if is_leader {
+        // While the others can still see it: once it is gone, one that executes a new program takes the number over.
+        process.table.remove_thread(tid);
+    }
     let is_last = {
         let mut threads = process.threads();
         threads.live.remove(&tid);
-        if thread.is_leader() {
+        if is_leader {
             threads.leader_status = Some(status);
         }
         threads.live.is_empty()
     };
-    process.table.remove_thread(tid);
+    if !is_leader {
+        // Its number may be given to the next thread from now on.
+        process.table.remove_thread(tid);
+    }
     process.thread_left.wake_all();
     if is_last {
         process.timers.delete_all();
