@@ -183,7 +183,18 @@ impl Errno {
     pub const fn to_return_value(self) -> u64 {
         (self.0 as u64).wrapping_neg()
     }
+
+    /// What a `rax` says that a system call has left: its error, or its value.
+    pub const fn from_return_value(rax: u64) -> Result<usize, Errno> {
+        match rax.wrapping_neg() {
+            number @ 1..=MAX_ERRNO => Err(Errno(number as u16)),
+            _ => Ok(rax as usize),
+        }
+    }
 }
+
+/// Greater numbers negated are values.
+const MAX_ERRNO: u64 = 4095;
 
 impl fmt::Debug for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

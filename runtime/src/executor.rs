@@ -126,6 +126,18 @@ pub struct Here<'a, P: Platform> {
 }
 
 impl<P: Platform> Here<'_, P> {
+    /// Whether no other task is ready on this CPU.
+    #[inline]
+    pub fn is_alone(&self) -> bool {
+        self.state.queued.load(Ordering::Relaxed) == 0
+    }
+
+    /// Has [`Here::need_resched`] tell the running task once to yield.
+    #[inline]
+    pub fn ask_to_yield(&self) {
+        self.state.resched.store(true, Ordering::Relaxed);
+    }
+
     /// See [`Executor::need_resched`].
     #[inline]
     pub fn need_resched(&self) -> bool {
@@ -280,7 +292,7 @@ impl<P: Platform> Executor<P> {
     }
 
     /// Whether the task running on `cpu`, which calls this, should yield: its slice is over and another waits, or it
-    /// may no longer run here. Ask before each entry into user mode. While another waits, this keeps the alarm set, so
+    /// may no longer run here. A yes may be said but once. Ask before each entry into user mode. While another waits, this keeps the alarm set, so
     /// that user mode is left in time.
     #[inline]
     pub fn need_resched(&self, cpu: usize) -> bool {

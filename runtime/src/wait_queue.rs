@@ -26,6 +26,8 @@ struct Waiter {
     waker: Option<Waker>,
     /// Whether the task was woken as the one of several: it must pass the wake on if it cannot use it.
     chosen: bool,
+    /// Its own: whether it has looked just before it first comes here.
+    has_looked: bool,
 }
 
 /// Tasks that sleep until a predicate holds.
@@ -56,6 +58,15 @@ impl WaitQueue {
         WaitUntil { entry: self.waiters.entry(Waiter::default()), queue: self, predicate }
     }
 
+    /// The same for a caller that has just seen that there is no value yet: the first look is that of the queued task.
+    pub fn wait_until_woken<R, F>(&self, predicate: F) -> WaitUntil<'_, F>
+    where
+        F: FnMut() -> Option<R>,
+    {
+        let waiter = Waiter { has_looked: true, ..Waiter::default() };
+        WaitUntil { entry: self.waiters.entry(waiter), queue: self, predicate }
+    }
+
     /// Wakes the longest waiting task. Returns whether a task was woken.
     /// Call it after the change it announces.
     pub fn wake_one(&self) -> bool {
@@ -81,8 +92,13 @@ impl WaitQueue {
 
     /// Wakes one waiter as the chosen one.
     fn wake_one_waiter(&self) -> bool {
+        self.wake_first(true)
+    }
+
+    /// Wakes the longest waiting task.
+    fn wake_first(&self, chosen: bool) -> bool {
         let popped = self.waiters.lock().pop_front(|waiter| {
-            waiter.chosen = true;
+            waiter.chosen = chosen;
             waiter.waker.take()
         });
         let woken = popped.is_some();
@@ -93,9 +109,17 @@ impl WaitQueue {
     }
 
     /// Wakes up to `limit` of those that wait at the start, a batch under each taking of the lock.
-    #[cold]
     fn wake_waiters(&self, limit: usize, chosen: bool) -> usize {
-        let mut left = limit.min(self.waiters.lock().len());
+        let waiting = self.waiters.lock().len();
+        match limit.min(waiting) {
+            0 => 0,
+            1 => self.wake_first(chosen).into(),
+            several => self.wake_several(several, chosen),
+        }
+    }
+
+    #[cold]
+    fn wake_several(&self, mut left: usize, chosen: bool) -> usize {
         let mut woken = 0;
         while left > 0 {
             let mut batch = WakeBatch::new();
@@ -158,14 +182,16 @@ where
 {
     type Output = R;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         let mut this = self.project();
         // The wake this task was chosen for, if any, is answered by the look that follows. No lock is needed: a task
         // that was woken is out of the queue. A wake that meets us after this line is passed on if we leave.
-        if let Some(waiter) = this.entry.as_mut().unlinked_value() {
+        let has_looked = this.entry.as_mut().unlinked_value().is_some_and(|waiter| {
             waiter.chosen = false;
-        }
-        if let Some(found) = (this.predicate)() {
+            core::mem::take(&mut waiter.has_looked)
+        });
+        if !has_looked && let Some(found) = (this.predicate)() {
             leave(this.entry, this.queue);
             return Poll::Ready(found);
         }

@@ -1,5 +1,7 @@
 //! What a thread in user mode is made of, and the traps that bring it back. Common to the machine and the host.
 
+use super::LiveState;
+
 /// A thread's general registers while it is not in user mode.
 ///
 /// The order is that of the pushes in the trap entry (`x86/entry.rs`): a trap from user mode stores straight
@@ -74,10 +76,22 @@ impl UserContext {
     }
 }
 
+/// A thread as [`enter`](super::enter) runs it.
+pub trait UserMode {
+    /// Its general registers, and its vector registers and segment bases.
+    fn state(&mut self) -> (&mut UserContext, &LiveState);
+
+    /// It makes the system call in its registers, of which the context has those alone that a call may change: `rbx`, `rbp`,
+    /// `r12` to `r15`, `rcx`, `r11` and `vector` are old. `true` if the call is over, its result is in `rax`, no other register
+    /// has been changed, and the thread may go on in user mode; `false`, and `enter` returns [`Trap::Syscall`] with all
+    /// registers in the context.
+    fn system_call(&mut self) -> bool;
+}
+
 /// Why a thread came back from user mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
-    /// The SYSCALL instruction: number in `rax`.
+    /// The SYSCALL instruction: [`UserMode::system_call`] has been called, and did not say to go on.
     Syscall,
     /// A page fault (vector 14).
     PageFault {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use spin::Mutex;
 
-use super::{Trap, UserContext};
+use super::{Trap, UserContext, UserMode};
 
 /// CPUs the kernel's tables have room for.
 pub const MAX_CPUS: usize = 64;
@@ -46,11 +46,15 @@ pub fn cpu_index() -> usize {
 /// knows is in the registers and in user memory, so that a copy of the registers is a clone of the thread.
 pub type Program = Arc<dyn Fn(&mut UserContext) -> Trap + Send + Sync>;
 
-impl UserContext {
-    /// Runs the program in the thread's [`LiveState`] until it traps.
-    pub fn enter(&mut self, live: &LiveState) -> Trap {
+/// Runs the program in the thread's [`LiveState`] until a trap that [`UserMode::system_call`] does not see to.
+pub fn enter<U: UserMode>(user: &mut U) -> Trap {
+    loop {
+        let (context, live) = user.state();
         let program = live.program.lock().clone();
-        program.expect("a host thread has a program")(self)
+        let trap = program.expect("a host thread has a program")(context);
+        if trap != Trap::Syscall || !user.system_call() {
+            return trap;
+        }
     }
 }
 

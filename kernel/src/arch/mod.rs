@@ -1,7 +1,7 @@
 //! The machine: everything that knows x86_64, and stand-ins that let the rest compile and be tested on the host.
 //!
 //! The kernel runs with interrupts disabled except in user mode and while idle, so interrupts arrive as values:
-//! [`UserContext::enter`] returns them as a [`Trap`], and [`idle`] returns after one.
+//! [`enter`] returns them as a [`Trap`], and [`idle`] returns after one.
 
 mod context;
 mod hwcap;
@@ -24,5 +24,5 @@ mod x86;
 #[cfg(target_os = "none")]
 pub use x86::*;
 
-pub use context::{PageFaultError, Trap, UserContext};
+pub use context::{PageFaultError, Trap, UserContext, UserMode};
 pub use hwcap::{hwcap, hwcap2};

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{File, PollEvents};
 use crate::sync::{Rank, SpinLock};
-use runtime::WaitQueue;
+use runtime::{WaitQueue, WaitUntil};
 
 /// Somebody who is told of each change.
 pub trait Watcher: Send + Sync {
@@ -58,8 +58,9 @@ impl ReadyQueue {
     }
 
     /// Waits until `condition` gives a value. It is asked after the waiter is registered, and again at each wake.
-    pub async fn wait_until<R>(&self, condition: impl FnMut() -> Option<R>) -> R {
-        self.waiters.wait_until(condition).await
+    #[inline]
+    pub fn wait_until<R, F: FnMut() -> Option<R>>(&self, condition: F) -> WaitUntil<'_, F> {
+        self.waiters.wait_until_woken(condition)
     }
 
     /// Tells everybody that some of `events` may have become true. The object's own lock is not held. No events at

@@ -7,8 +7,8 @@ use abi::uio::RwFlags;
 
 use super::content::MAX_FILE_BYTES;
 use super::{
-    AccessFlags, Capabilities, File, FileKind, FileTraits, MountFlags, OpenFlags, READER_WAKES, Sink, Source,
-    WRITER_WAKES, Whence, notify,
+    AccessFlags, Capabilities, File, FileKind, FileTraits, MountFlags, OpenFlags, READER_WAKES, ReadyQueue, Sink,
+    Source, WRITER_WAKES, Whence, notify,
 };
 use crate::sync::executor;
 use crate::time::monotonic_ns;
@@ -67,6 +67,21 @@ impl File {
             self.was_read();
         }
         Ok(read)
+    }
+
+    /// Where a reader sleeps until [`Self::read_unless_empty`] gives something, if that is all there is to its wait.
+    pub fn read_queue(&self) -> Option<&ReadyQueue> {
+        let is_plain = !self.traits().contains(FileTraits::TERMINAL) && self.ops().read_patience(self).is_none();
+        if is_plain { self.ops().wait_queue() } else { None }
+    }
+
+    /// Reads; `None` if there is nothing to read yet and the file is one that waits.
+    #[inline]
+    pub fn read_unless_empty(&self, sink: &mut dyn Sink, at: At) -> Option<Result<usize, Errno>> {
+        match self.try_read(sink, at) {
+            Err(Errno::EAGAIN) if !self.nonblocking() => None,
+            done => Some(done),
+        }
     }
 
     /// Reads, waiting until there is something to read or the file says that there never will be.

@@ -32,6 +32,16 @@ pub struct Pending {
     queue: VecDeque<Queued>,
 }
 
+impl Queued {
+    /// Its information; `None` if it is a timer's void entry.
+    fn into_info(self) -> Option<Info> {
+        match self.timer {
+            None => Some(self.info),
+            Some(timer) => timer.take().map(|overrun| self.info.with_overrun(overrun)),
+        }
+    }
+}
+
 /// What became of a signal offered to [`Pending::push`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pushed {
@@ -94,6 +104,12 @@ impl Pending {
     /// Takes the oldest entry of `signal`; `None` if that was a timer's void entry.
     fn pop_signal(&mut self, signal: Signal) -> Option<Info> {
         let number = i32::from(signal.number());
+        if self.queue.len() == 1
+            && let Some(queued) = self.queue.pop_front_if(|queued| queued.info.signo == number)
+        {
+            self.set.remove(signal);
+            return queued.into_info();
+        }
         let Some(at) = self.queue.iter().position(|queued| queued.info.signo == number) else {
             self.set.remove(signal);
             return Some(Info::unqueued(signal));
@@ -101,11 +117,7 @@ impl Pending {
         if !self.queue.iter().skip(at + 1).any(|queued| queued.info.signo == number) {
             self.set.remove(signal);
         }
-        let queued = self.queue.remove(at)?;
-        match queued.timer {
-            None => Some(queued.info),
-            Some(timer) => timer.take().map(|overrun| queued.info.with_overrun(overrun)),
-        }
+        self.queue.remove(at)?.into_info()
     }
 
     /// The information of the next signal of `allowed`, left where it is.

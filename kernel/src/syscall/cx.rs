@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use core::future::Future;
 
-use crate::arch::UserContext;
 use crate::process::{Process, Thread};
 use crate::thread::{Interruptible, Private};
 
@@ -21,12 +20,6 @@ impl<'a> Cx<'a> {
     #[inline]
     pub fn process(&self) -> &'a Arc<Process> {
         &self.thread.process
-    }
-
-    /// The caller's registers as they were at the system call.
-    #[inline]
-    pub fn regs(&mut self) -> &mut UserContext {
-        &mut self.private.context
     }
 
     /// Waits for `future` on behalf of the user: the future is polled first, then signals are looked for.

@@ -12,7 +12,6 @@ use super::args::{Flags, Pointer};
 use super::{Cx, FromRegister, SyscallResult, TraceArgument};
 use crate::arch;
 use crate::mem::UserIn;
-use crate::signal::RestartBlock;
 use crate::thread::futex::pi;
 use crate::thread::futex::waitv::{self, Expected};
 use crate::thread::futex::{self, Futex, WaitEnd};
@@ -84,8 +83,11 @@ pub async fn sys_futex(
     }
     let at = |address: u64| Futex::at(address, op.is_private());
     match op.command() {
-        FUTEX_WAIT => wait(cx, address.0, op, value, FUTEX_BITSET_MATCH_ANY, deadline).await,
-        FUTEX_WAIT_BITSET => wait(cx, address.0, op, value, value3, deadline).await,
+        FUTEX_WAIT | FUTEX_WAIT_BITSET => {
+            let bitset = if op.command() == FUTEX_WAIT { FUTEX_BITSET_MATCH_ANY } else { value3 };
+            let futex = awaited(cx, address.0, op, bitset)?;
+            wait_end(futex::wait(cx.thread, futex, value, bitset, deadline.ns).await?)
+        }
         FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => lock_end(pi::lock(cx.thread, at(address.0)?, deadline.ns, true).await?),
         FUTEX_TRYLOCK_PI => lock_end(pi::lock(cx.thread, at(address.0)?, u64::MAX, false).await?),
         FUTEX_WAIT_REQUEUE_PI => {
@@ -150,34 +152,19 @@ fn without_waiting(
     }
 }
 
-/// A wait that restart_syscall(2) continues with what was left of its timeout.
-async fn wait(
-    cx: &mut Cx<'_>,
-    address: u64,
-    op: FutexOp,
-    value: u32,
-    bitset: u32,
-    deadline: Deadline,
-) -> SyscallResult {
-    if bitset == 0 {
-        return Err(Errno::EINVAL);
-    }
-    let futex = Futex::in_space(&cx.private.space, address, op.is_private())?;
-    match futex::wait(cx.thread, futex, value, bitset, deadline.ns).await? {
+/// The futex of a wait.
+#[inline]
+fn awaited(cx: &Cx<'_>, address: u64, op: FutexOp, bitset: u32) -> Result<Futex, Errno> {
+    if bitset == 0 { Err(Errno::EINVAL) } else { Futex::in_space(&cx.private.space, address, op.is_private()) }
+}
+
+/// What a wait gives.
+fn wait_end(end: WaitEnd) -> SyscallResult {
+    match end {
         WaitEnd::Woken => Ok(0),
         WaitEnd::TimedOut => Err(Errno::ETIMEDOUT),
-        WaitEnd::Interrupted if deadline.ns == u64::MAX => Err(Errno::ERESTARTSYS),
-        WaitEnd::Interrupted => {
-            let flags = op.0 & FutexFlags::FUTEX_PRIVATE_FLAG.bits();
-            cx.thread.signals.set_restart(RestartBlock::Futex {
-                address,
-                value,
-                bitset,
-                flags,
-                deadline_ns: deadline.ns,
-            });
-            Err(Errno::ERESTART_RESTARTBLOCK)
-        }
+        WaitEnd::Interrupted => Err(Errno::ERESTARTSYS),
+        WaitEnd::Suspended => Err(Errno::ERESTART_RESTARTBLOCK),
     }
 }
 
@@ -190,7 +177,8 @@ pub async fn restart_wait(
     flags: u32,
     deadline_ns: u64,
 ) -> SyscallResult {
-    wait(cx, address, FutexOp(flags), value, bitset, Deadline { ns: deadline_ns }).await
+    let futex = awaited(cx, address, FutexOp(flags), bitset)?;
+    wait_end(futex::wait(cx.thread, futex, value, bitset, deadline_ns).await?)
 }
 
 /// What a lock's wait gives: a signal has the call made again, whatever its handler says.
@@ -198,7 +186,7 @@ fn lock_end(end: WaitEnd) -> SyscallResult {
     match end {
         WaitEnd::Woken => Ok(0),
         WaitEnd::TimedOut => Err(Errno::ETIMEDOUT),
-        WaitEnd::Interrupted => Err(Errno::ERESTARTNOINTR),
+        WaitEnd::Interrupted | WaitEnd::Suspended => Err(Errno::ERESTARTNOINTR),
     }
 }
 

@@ -66,10 +66,7 @@ fn try_read(file: &File, buffer: u64, count: usize, at: At) -> Option<SyscallRes
         Ok(sink) => sink,
         Err(error) => return Some(Err(error)),
     };
-    match file.try_read(&mut sink, at) {
-        Err(Errno::EAGAIN) if !file.nonblocking() => None,
-        done => Some(done),
-    }
+    file.read_unless_empty(&mut sink, at)
 }
 
 /// read(2), if it need not wait.
@@ -146,7 +143,14 @@ fn positioned(file: Arc<File>) -> Result<Arc<File>, Errno> {
 pub async fn sys_read(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usize) -> SyscallResult {
     let file = readable(cx, fd)?;
     let mut sink = UserBuffers::single(buffer.0, count as u64)?;
-    read_file(cx, &file, &mut sink, At::Position, false).await
+    match file.read_queue() {
+        // One future, instead of one in another: this is how most readers wait.
+        Some(queue) => {
+            let read = queue.wait_until(|| file.read_unless_empty(&mut sink, At::Position));
+            cx.interruptible(read).await?
+        }
+        None => read_file(cx, &file, &mut sink, At::Position, false).await,
+    }
 }
 
 /// write(2) (`ksys_write`). Waits for room unless `O_NONBLOCK`. `EPIPE` comes with SIGPIPE, `EFBIG` with SIGXFSZ.

@@ -8,7 +8,8 @@
 //!    names the man page, the Linux function whose order of checks it follows, when it waits, and `Deviates:` where it does.
 //! 2. Add its line to [`table`], in the family's section:
 //!    `32 dup(fildes: i32) now file::sys_dup, full;`
-//!    The kinds: `now` (a plain function: no future, no allocation), `wait` (async, awaited inside the thread's
+//!    The kinds: `now` (a plain function: no future, no allocation; it runs before the registers that a function keeps
+//!    have been stored), `whole` (the same for one that copies or replaces all registers), `wait` (async, awaited inside the thread's
 //!    own future, whose size is that of its largest handler: keep its locals few), `boxed` (async, rare and fat: put in
 //!    a box). A `wait` call that mostly need not wait may name, in brackets, a plain function that is tried first
 //!    and gives `None`, having done nothing, when it would have to: `wait io::sys_read [io::read_at_once]`. The note: `full`, or `partial "what is missing and why"`.
@@ -20,7 +21,7 @@
 //! `Err(Interrupted)`, which `?` turns into `ERESTARTSYS`; use `.map_err(|_| Errno::EINTR)` where Linux does not restart.
 //! Never hold a spin guard across an await (the compiler refuses) nor while copying to or from user memory.
 //!
-//! [`call_now`] and [`call_wait`] are called by `thread/run.rs`, the one place where user mode is entered and left.
+//! [`call_now`], [`call_whole`] and [`call_wait`] are called by `thread/run.rs`, the one place where user mode is entered and left.
 
 pub mod args;
 pub mod copy;
@@ -70,7 +71,7 @@ pub mod xattr;
 
 pub use args::{FromRegister, TraceArgument};
 pub use cx::Cx;
-pub use table::{call_now, call_wait};
+pub use table::{call_now, call_wait, call_whole};
 
 use abi::{Errno, Pod};
 

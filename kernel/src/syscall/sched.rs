@@ -17,15 +17,12 @@ use crate::process::limits::Resource;
 use crate::process::{Deadline, Pid, Policy, Thread};
 use crate::sync::executor;
 
-/// sched_yield(2): lets the others that are ready run first.
-pub async fn sys_sched_yield(_cx: &mut Cx<'_>) -> SyscallResult {
-    executor::yield_now().await;
+/// sched_yield(2): lets the others that are ready run first, before the caller enters user mode again.
+pub fn sys_sched_yield(_cx: &mut Cx<'_>) -> SyscallResult {
+    if !executor::is_alone() {
+        executor::here().ask_to_yield();
+    }
     Ok(0)
-}
-
-/// sched_yield(2) where no other thread is ready on this CPU.
-pub fn yield_to_nobody(_cx: &mut Cx<'_>) -> Option<SyscallResult> {
-    executor::is_alone().then_some(Ok(0))
 }
 
 /// The thread a scheduling call means: 0 is the caller. Errors: ESRCH.

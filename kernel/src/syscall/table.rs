@@ -1,7 +1,7 @@
 //! The system call table: one line a call, by family.
 //!
 //! `number name(argument: type, …) kind handler, note;` See [`super`] for the kinds and notes. From it come
-//! [`call_now`] and [`call_wait`] (dispatch), [`arguments`] (tracing) and [`SUPPORT`] (the support list).
+//! [`call_now`], [`call_whole`] and [`call_wait`] (dispatch), [`arguments`] (tracing) and [`SUPPORT`] (the support list).
 
 use core::fmt;
 
@@ -22,6 +22,9 @@ use super::futex::FutexOp;
 use super::prctl::PrctlOption;
 use super::*;
 use crate::mem::*;
+
+/// Numbers from here on are no calls.
+const LIMIT: usize = 512;
 
 /// How much of a system call is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +58,15 @@ const fn family(handler: &str) -> &str {
     handler.split_at(len).0
 }
 
+/// Runs the call and leaves its result in the caller's registers, if it never waits, or need not wait this time. Else gives
+/// `false` and has done nothing. Of the registers it needs those alone that [`UserMode::system_call`] has.
+///
+/// [`UserMode::system_call`]: crate::arch::UserMode::system_call
+#[inline]
+pub fn call_now(cx: &mut Cx<'_>, number: u64) -> bool {
+    AT_ONCE.get(number as usize).is_some_and(|call| call(cx))
+}
+
 macro_rules! syscalls {
     ($($number:literal $name:ident($($arg:ident: $type:ty),*) $kind:ident $handler:path $([$first:path])?, $level:ident $($reason:literal)?;)*) => {
         /// Every system call there is, in the table's order.
@@ -67,17 +79,24 @@ macro_rules! syscalls {
             },
         )*];
 
-        /// Runs the call if it never waits, or need not wait this time; else gives `None` and has done nothing.
+        /// By number, what makes a call that never waits, or need not wait this time, and leaves its result in the caller's
+        /// registers; or does nothing and gives `false`.
+        static AT_ONCE: [fn(&mut Cx<'_>) -> bool; LIMIT] = {
+            let mut calls: [fn(&mut Cx<'_>) -> bool; LIMIT] = [|_| false; LIMIT];
+            $(calls[$number] = syscalls!(@now $kind $number $handler $([$first])?, ($($arg: $type),*));)*
+            calls
+        };
+
+        /// Runs a call that [`call_now`] leaves alone because it has to do with all of the caller's registers.
         #[inline]
-        pub fn call_now(cx: &mut Cx<'_>, number: u64) -> Option<SyscallResult> {
-            let registers = cx.private.context.syscall_arguments();
+        pub fn call_whole(cx: &mut Cx<'_>, number: u64) -> bool {
             match number {
-                $($number => syscalls!(@now $kind cx registers $handler $([$first])?, ($($arg: $type),*)),)*
-                _ => None,
+                $($number => syscalls!(@whole $kind cx $number $handler),)*
+                _ => false,
             }
         }
 
-        /// Runs a call for which [`call_now`] gave `None`: one that may wait, or one that does not exist.
+        /// Runs a call that neither [`call_now`] nor [`call_whole`] has run: one that may wait, or one that does not exist.
         pub async fn call_wait(cx: &mut Cx<'_>, number: u64, registers: [u64; 6]) -> SyscallResult {
             match number {
                 $($number => syscalls!(@wait $kind cx registers $handler, ($($arg: $type),*)),)*
@@ -113,16 +132,31 @@ macro_rules! syscalls {
     (@note full) => { Support::Full };
     (@note partial $reason:literal) => { Support::Partial($reason) };
 
-    (@now now $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => {{
-        let [$($arg,)* ..] = $registers;
-        Some($handler($cx $(, <$type as FromRegister>::from_register($arg))*))
-    }};
-    (@now wait $cx:ident $registers:ident $handler:path [$first:path], ($($arg:ident: $type:ty),*)) => {{
-        let [$($arg,)* ..] = $registers;
-        $first($cx $(, <$type as FromRegister>::from_register($arg))*)
-    }};
-    (@now $kind:ident $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => { None };
+    (@now now $number:literal $handler:path, ($($arg:ident: $type:ty),*)) => {
+        |cx| {
+            let [$($arg,)* ..] = cx.private.context.syscall_arguments();
+            let result = $handler(cx $(, <$type as FromRegister>::from_register($arg))*);
+            finish(cx.private, $number, result);
+            true
+        }
+    };
+    (@now wait $number:literal $handler:path [$first:path], ($($arg:ident: $type:ty),*)) => {
+        |cx| {
+            let [$($arg,)* ..] = cx.private.context.syscall_arguments();
+            let result = $first(cx $(, <$type as FromRegister>::from_register($arg))*);
+            result.map(|result| finish(cx.private, $number, result)).is_some()
+        }
+    };
+    (@now $kind:ident $number:literal $handler:path, ($($arg:ident: $type:ty),*)) => { |_| false };
 
+    (@whole whole $cx:ident $number:literal $handler:path) => {{
+        let result = $handler($cx);
+        finish($cx.private, $number, result);
+        true
+    }};
+    (@whole $kind:ident $cx:ident $number:literal $handler:path) => { false };
+
+    (@wait whole $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => { Err(Errno::ENOSYS) };
     (@wait now $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => { Err(Errno::ENOSYS) };
     (@wait wait $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => {{
         let [$($arg,)* ..] = $registers;
@@ -170,7 +204,7 @@ syscalls! {
     // thread: birth and death
     56 clone(flags: u64, stack: Pointer, parent_tid: Pointer, child_tid: Pointer, tls: u64) wait thread::sys_clone,
         partial "namespaces of host names alone; CLONE_IO and CLONE_SYSVSEM have nothing to share";
-    57 fork() now thread::sys_fork, full;
+    57 fork() whole thread::sys_fork, full;
     58 vfork() wait thread::sys_vfork, full;
     435 clone3(args: Pointer, size: usize) wait thread::sys_clone3, partial "as clone; no cgroups";
     60 exit(status: i32) now thread::sys_exit, full;
@@ -200,7 +234,7 @@ syscalls! {
     // signal
     13 rt_sigaction(signum: i32, act: Pointer, oldact: Pointer, sigsetsize: usize) now signal::sys_rt_sigaction, full;
     14 rt_sigprocmask(how: u32, set: Pointer, oldset: Pointer, sigsetsize: usize) now signal::sys_rt_sigprocmask, full;
-    15 rt_sigreturn() now signal::sys_rt_sigreturn, full;
+    15 rt_sigreturn() whole signal::sys_rt_sigreturn, full;
     34 pause() wait signal::sys_pause, full;
     62 kill(pid: i32, sig: i32) now signal::sys_kill, full;
     127 rt_sigpending(set: Pointer, sigsetsize: usize) now signal::sys_rt_sigpending, full;
@@ -241,7 +275,7 @@ syscalls! {
         partial "frequency and slewing have no effect";
 
     // sched
-    24 sched_yield() wait sched::sys_sched_yield [sched::yield_to_nobody], full;
+    24 sched_yield() now sched::sys_sched_yield, full;
     203 sched_setaffinity(pid: i32, len: usize, mask: Pointer) wait sched::sys_sched_setaffinity, full;
     204 sched_getaffinity(pid: i32, len: usize, mask: Pointer) now sched::sys_sched_getaffinity, full;
     142 sched_setparam(pid: i32, param: UserIn<SchedParam>) now sched::sys_sched_setparam, full;

@@ -26,6 +26,8 @@ pub fn end(thread: &Arc<Thread>, private: &mut Private, status: ExitStatus) {
     release_memory(thread, private);
     let held = thread.update_holdings(|holdings| (holdings.files.take(), holdings.fs.take(), holdings.space.take()));
     drop(held);
+    // The private half goes with the future, which may be after the parent has looked.
+    private.let_go();
     leave_process(thread, status);
 }
 

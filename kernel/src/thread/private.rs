@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::mem;
 use core::ops::Range;
 
 use super::rseq::Rseq;
@@ -45,11 +46,21 @@ pub struct Private {
     pub rseq: Option<Box<Rseq>>,
 }
 
+/// What a thread holds that has ended: an empty address space, and no files.
+static NOTHING: spin::Once<(Arc<AddressSpace>, Arc<FdTable>)> = spin::Once::new();
+
 impl Private {
     /// Replaces what the thread works with, here and where others see it.
     pub fn hold(&mut self, thread: &Thread, change: impl FnOnce(&mut Private)) {
         change(self);
         let old = thread.update_holdings(|holdings| core::mem::replace(holdings, self.holdings()));
+        drop(old);
+    }
+
+    /// Lets go of memory and files, for ones that nobody uses.
+    pub fn let_go(&mut self) {
+        let nothing = NOTHING.call_once(|| (AddressSpace::new().expect("taken at boot"), FdTable::new()));
+        let old = (mem::replace(&mut self.space, nothing.0.clone()), mem::replace(&mut self.files, nothing.1.clone()));
         drop(old);
     }
 

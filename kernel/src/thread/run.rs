@@ -1,10 +1,9 @@
 //! The life of a thread: one future, from its first entry into user mode to its end.
 //!
-//! A trap comes back from [`UserContext::enter`] as a value. A system call that need not wait is a call through the table
-//! and touches no queue, lock or allocator on its way; one that waits is awaited right here, and with it the whole
-//! thread. Before user mode is entered, the thread sees to the work others have given it: signals, stops, its end.
-//!
-//! [`UserContext::enter`]: crate::arch::UserContext::enter
+//! A trap comes back from [`arch::enter`] as a value. A system call that need not wait is a call through the table, made
+//! before the trap has come back ([`UserMode::system_call`]), and touches no queue, lock or allocator on its way; one that
+//! waits is awaited right here, and with it the whole thread. Before user mode is entered, the thread sees to the work
+//! others have given it: signals, stops, its end.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,16 +12,17 @@ use core::sync::atomic::Ordering;
 use core::task::Poll;
 
 use abi::Errno;
+use runtime::Here;
 
 use super::exit;
 use super::signal::{self, Verdict};
 use super::{Interruptible, Private, Thread, coredump, rseq, seccomp, trace};
-use crate::arch::{PageFaultError, Trap};
+use crate::arch::{self, LiveState, PageFaultError, Trap, UserContext, UserMode};
 use crate::fs::later::{self, Answers};
 use crate::mem::{self, FaultError, UserWord};
-use crate::process::ptrace;
-use crate::signal::Work;
-use crate::sync::executor;
+use crate::process::{Times, ptrace};
+use crate::signal::{ThreadSignals, Work};
+use crate::sync::executor::{self, Machine};
 use crate::syscall::{self, Cx};
 
 /// Starts a thread: its task is queued and will run on one of the CPUs its parameters allow.
@@ -63,6 +63,7 @@ fn store_child_tid(thread: &Thread, private: &mut Private) {
 
 /// In and out of user mode until the thread has to end; gives its status.
 async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::ExitStatus {
+    let mut yields = false;
     loop {
         if private.call.is_some() && waits_for_device(private) {
             // Rare, and larger than all else here.
@@ -73,7 +74,8 @@ async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::Exi
         {
             return status;
         }
-        if executor::need_resched() {
+        if yields || executor::need_resched() {
+            yields = false;
             executor::yield_now().await;
             continue;
         }
@@ -82,53 +84,119 @@ async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::Exi
             continue;
         }
         match until_await(thread, private) {
-            None => {}
-            Some(Trap::Syscall) => system_call(thread, private).await,
-            Some(Trap::PageFault { address, error }) => page_fault(thread, private, address, error),
-            Some(Trap::Exception { vector, error }) => signal::exception(thread, private, vector, error),
-            Some(Trap::Interrupt { .. }) => executor::serve_interrupts(),
+            Left::ToWork => {}
+            Left::ToYield => yields = true,
+            Left::By(Trap::Syscall) => system_call(thread, private).await,
+            Left::By(Trap::PageFault { address, error }) => page_fault(thread, private, address, error),
+            Left::By(Trap::Exception { vector, error }) => signal::exception(thread, private, vector, error),
+            Left::By(Trap::Interrupt { .. }) => executor::serve_interrupts(),
         }
     }
+}
+
+/// Why a thread has left user mode.
+enum Left {
+    /// A trap that is yet to be seen to.
+    By(Trap),
+    /// There is work to do first.
+    ToWork,
+    /// The CPU is to be yielded.
+    ToYield,
 }
 
 /// In and out of user mode for as long as nothing has to be awaited, with everything in registers: a future keeps its
-/// state in memory. Gives the trap that asks for more, or `None` when there is work or the CPU is to be yielded.
-fn until_await(thread: &Arc<Thread>, private: &mut Private) -> Option<Trap> {
-    let here = executor::here();
+/// state in memory.
+fn until_await(thread: &Arc<Thread>, private: &mut Private) -> Left {
+    let (times, signals) = (&thread.times, &*thread.signals);
+    let (cx, here) = (Cx { thread, private }, executor::here());
+    let mut user = User { cx, times, signals, here, stays: None };
     loop {
-        thread.times.enter_user();
-        let trap = private.context.enter(&private.live);
-        thread.times.leave_user();
+        times.enter_user();
+        let trap = arch::enter(&mut user);
         match trap {
-            Trap::Syscall if quick_call(thread, private) => {}
-            Trap::PageFault { address, error } if mend(thread, private, address, error) => {}
-            trap => return Some(trap),
+            Trap::Syscall => {
+                if let Some(why) = user.stays {
+                    return why;
+                }
+                if !user.whole_call() {
+                    return Left::By(trap);
+                }
+            }
+            trap => {
+                times.leave_user();
+                match trap {
+                    Trap::PageFault { address, error } if mend(thread, user.cx.private, address, error) => {}
+                    trap => return Left::By(trap),
+                }
+            }
         }
-        if !thread.work().is_empty() || private.call.is_some() || here.need_resched() {
-            return None;
+        if let Some(why) = user.why_stay() {
+            return why;
         }
     }
 }
 
-/// Runs the system call in the registers if it is one that cannot wait and is not traced.
-#[inline]
-fn quick_call(thread: &Arc<Thread>, private: &mut Private) -> bool {
-    let number = private.context.rax;
-    if ptrace::watches_calls() && is_watched(thread, number) && !is_only_filtered(thread, private, number) {
-        return false;
-    }
-    match syscall::call_now(&mut Cx { thread, private }, number) {
-        Some(result) => {
-            syscall::finish(private, number, result);
-            true
+/// The thread, while it goes in and out of user mode.
+struct User<'a> {
+    cx: Cx<'a>,
+    /// The thread's, at hand: these lines run for every system call.
+    times: &'a Times,
+    signals: &'a ThreadSignals,
+    here: Here<'static, Machine>,
+    /// Why it does not enter user mode again, though its system call is over.
+    stays: Option<Left>,
+}
+
+impl User<'_> {
+    /// What is to be done before user mode is entered again, if anything is.
+    #[inline]
+    fn why_stay(&self) -> Option<Left> {
+        if !self.signals.work().is_empty() || self.cx.private.call.is_some() {
+            return Some(Left::ToWork);
         }
-        None => false,
+        self.here.need_resched().then_some(Left::ToYield)
+    }
+
+    /// Makes the system call if it is one that cannot wait and has to do with all registers, and nobody looks at it.
+    #[inline]
+    fn whole_call(&mut self) -> bool {
+        let number = self.cx.private.context.rax;
+        !is_watched(self.cx.thread, number) && syscall::call_whole(&mut self.cx, number)
+    }
+}
+
+impl UserMode for User<'_> {
+    #[inline]
+    fn state(&mut self) -> (&mut UserContext, &LiveState) {
+        (&mut self.cx.private.context, &self.cx.private.live)
+    }
+
+    #[inline]
+    fn system_call(&mut self) -> bool {
+        self.times.leave_user();
+        let number = self.cx.private.context.rax;
+        let is_held = is_watched(self.cx.thread, number) && !is_only_filtered(self.cx.thread, self.cx.private, number);
+        if is_held || !syscall::call_now(&mut self.cx, number) {
+            return false;
+        }
+        if let Some(why) = self.why_stay() {
+            self.stays = Some(why);
+            return false;
+        }
+        self.times.enter_user();
+        true
     }
 }
 
 /// Whether somebody looks at this call: the thread's tracer, its filters, or the kernel's own trace.
-#[cold]
+#[inline]
 fn is_watched(thread: &Thread, number: u64) -> bool {
+    ptrace::watches_calls() && watches(thread, number)
+}
+
+#[cold]
+#[inline(never)]
+fn watches(thread: &Thread, number: u64) -> bool {
     thread.signals.is_traced() || thread.has_filters.load(Ordering::Relaxed) || syscall::trace::enabled(number)
 }
 
@@ -152,7 +220,7 @@ fn mend(thread: &Thread, private: &Private, address: u64, error: PageFaultError)
 #[inline]
 async fn system_call(thread: &Arc<Thread>, private: &mut Private) {
     let number = private.context.rax;
-    if ptrace::watches_calls() && is_watched(thread, number) {
+    if is_watched(thread, number) {
         return Box::pin(watched_call(thread, private)).await;
     }
     let registers = private.context.syscall_arguments();
@@ -177,11 +245,7 @@ async fn watched_call(thread: &Arc<Thread>, private: &mut Private) {
 async fn logged_call(thread: &Arc<Thread>, private: &mut Private, number: u64) {
     let registers = private.context.syscall_arguments();
     let line = syscall::trace::enabled(number).then(|| syscall::trace::begin(thread.tid(), number, &registers));
-    let mut cx = Cx { thread, private };
-    let result = match syscall::call_now(&mut cx, number) {
-        Some(result) => result,
-        None => Box::pin(syscall::call_wait(&mut cx, number, registers)).await,
-    };
+    let result = Box::pin(any_call(&mut Cx { thread, private: &mut *private }, number, registers)).await;
     let result = match result {
         Err(Errno::EIOCBQUEUED) => Box::pin(call_after_device(thread, private, number)).await,
         result => result,
@@ -191,6 +255,15 @@ async fn logged_call(thread: &Arc<Thread>, private: &mut Private, number: u64) {
         syscall::trace::end(line, returns.then_some(result));
     }
     syscall::finish(private, number, result);
+}
+
+/// A call of whatever kind; gives its result instead of leaving it in the registers.
+async fn any_call(cx: &mut Cx<'_>, number: u64, registers: [u64; 6]) -> syscall::SyscallResult {
+    if syscall::call_now(cx, number) || syscall::call_whole(cx, number) {
+        cx.private.call = None;
+        return Errno::from_return_value(cx.private.context.rax);
+    }
+    syscall::call_wait(cx, number, registers).await
 }
 
 /// Whether the result in the registers says that the call waits for a device.
@@ -216,14 +289,7 @@ async fn call_after_device(thread: &Arc<Thread>, private: &mut Private, number: 
         private.context.rax = number;
         let registers = private.context.syscall_arguments();
         let mut cx = Cx { thread, private: &mut *private };
-        let result = answers
-            .during(async {
-                match syscall::call_now(&mut cx, number) {
-                    Some(result) => result,
-                    None => syscall::call_wait(&mut cx, number, registers).await,
-                }
-            })
-            .await;
+        let result = answers.during(any_call(&mut cx, number, registers)).await;
         if result != Err(Errno::EIOCBQUEUED) {
             return result;
         }

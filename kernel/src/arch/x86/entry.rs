@@ -1,10 +1,17 @@
-//! Into user mode and back: the assembly, and [`UserContext::enter`] around it.
+//! Into user mode and back: the assembly, and [`enter`] around it.
 //!
 //! A trap from user mode pushes its frame and registers straight into the [`UserContext`], which serves as the
 //! stack for those instructions (TSS.RSP0 and `context_end` point at its end); then the kernel stack as `enter`
 //! left it comes back and `enter` returns. A trap from kernel mode is an ordinary one on the kernel stack. The
 //! vectors with a stack of their own (see `tables.rs`) may strike between any two instructions, so they look at
 //! the GS base itself to know whether `swapgs` is due.
+//!
+//! A system call is shorter: only what a function call may change is stored, and [`UserMode::system_call`] is called
+//! on the kernel stack as `enter` left it. If it says that the program may go on, the same registers are loaded and
+//! SYSRET follows; else the rest is stored, and `enter` returns.
+//!
+//! On the kernel stack `enter` leaves, from `kernel_rsp` up: the context's address, [`at_once`], its argument, and the
+//! six registers that a function must keep.
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -14,15 +21,12 @@ use x86_64::registers::model_specific::{LStar, Msr, SFMask};
 use x86_64::registers::rflags::RFlags;
 
 use super::cpu::offsets;
-use super::live::LiveState;
 use super::tables::{KERNEL_CODE, USER_BASE, USER_CODE, USER_DATA};
-use crate::arch::{PageFaultError, Trap, UserContext};
+use crate::arch::{PageFaultError, Trap, UserContext, UserMode};
 
 const CONTEXT_BYTES: usize = size_of::<UserContext>();
-const RIP: usize = offset_of!(UserContext, rip);
-const RFLAGS: usize = offset_of!(UserContext, rflags);
-const RSP: usize = offset_of!(UserContext, rsp);
-const VECTOR: usize = offset_of!(UserContext, vector);
+/// What lies below the six registers on the kernel stack.
+const LEFT_BYTES: usize = 24;
 
 /// Sets the MSRs of SYSCALL and SYSRET.
 pub(super) fn init_syscall() {
@@ -35,32 +39,44 @@ pub(super) fn init_syscall() {
     SFMask::write(RFlags::from_bits_truncate(UserContext::USER_RFLAGS | 0x200));
 }
 
-impl UserContext {
-    /// Runs the thread in user mode until its next trap. `live` holds its vector registers and segment bases,
-    /// which are loaded first if another thread's are in the CPU.
-    ///
-    /// A context that the CPU would refuse only after it has left the kernel comes back at once as the exception
-    /// it deserves.
-    #[inline]
-    pub fn enter(&mut self, live: &LiveState) -> Trap {
-        live.make_live();
-        let fast = self.rcx == self.rip && self.r11 == self.rflags && self.vector == UserContext::SYSCALL;
-        if !is_canonical(self.rip) {
-            return Trap::Exception { vector: 13, error: 0 };
-        }
-        self.rflags = self.rflags & Self::USER_RFLAGS | Self::FIXED_RFLAGS;
-        if fast {
-            // SAFETY: see `enter_by_sysret`; the instruction pointer is canonical.
-            unsafe { enter_by_sysret(self) };
-        } else {
-            self.cs = u64::from(USER_CODE);
-            self.ss = u64::from(USER_DATA);
-            // SAFETY: see `enter_by_iret`; selectors are the user's, flags are checked.
-            unsafe { enter_by_iret(self) };
-        }
-        self.trap()
+/// Runs a thread in user mode until a trap that [`UserMode::system_call`] does not see to. Its vector registers and
+/// segment bases are loaded first if another thread's are in the CPU.
+///
+/// A context that the CPU would refuse only after it has left the kernel comes back at once as the exception
+/// it deserves.
+#[inline]
+pub fn enter<U: UserMode>(user: &mut U) -> Trap {
+    let (context, live) = user.state();
+    live.make_live();
+    let fast = context.rcx == context.rip && context.r11 == context.rflags && context.vector == UserContext::SYSCALL;
+    if !is_canonical(context.rip) {
+        return Trap::Exception { vector: 13, error: 0 };
     }
+    context.rflags = context.rflags & UserContext::USER_RFLAGS | UserContext::FIXED_RFLAGS;
+    let context: *mut UserContext = context;
+    if fast {
+        // SAFETY: see `enter_by_sysret`; the instruction pointer is canonical.
+        unsafe { enter_by_sysret(context, at_once::<U>, user) };
+    } else {
+        // SAFETY: derived from a reference just now.
+        unsafe { ((*context).cs, (*context).ss) = (u64::from(USER_CODE), u64::from(USER_DATA)) };
+        // SAFETY: see `enter_by_iret`; selectors are the user's, flags are checked.
+        unsafe { enter_by_iret(context, at_once::<U>, user) };
+    }
+    user.state().0.trap()
+}
 
+/// A system call on its way in: called by `syscall_entry` with what `enter` was called with. Whether to go back to user
+/// mode straight away.
+extern "sysv64" fn at_once<U: UserMode>(user: &mut U) -> bool {
+    let resumes = user.system_call();
+    if resumes {
+        user.state().1.make_live();
+    }
+    resumes
+}
+
+impl UserContext {
     #[inline]
     fn trap(&self) -> Trap {
         match self.vector {
@@ -84,7 +100,8 @@ fn is_canonical(address: u64) -> bool {
     ((address << 16) as i64 >> 16) as u64 == address
 }
 
-/// Saves the kernel's callee-saved registers and stack pointer and makes `rdi` the context in use.
+/// Saves the kernel's callee-saved registers and stack pointer and makes `rdi` the context in use; `rsi` is called with
+/// `rdx` for a system call.
 macro_rules! leave_kernel {
     () => {
         "push rbx
@@ -93,6 +110,9 @@ macro_rules! leave_kernel {
          push r13
          push r14
          push r15
+         push rdx
+         push rsi
+         push rdi
          mov gs:[{kernel_rsp}], rsp
          lea rax, [rdi + {context_bytes}]
          mov gs:[{context_end}], rax
@@ -133,6 +153,7 @@ macro_rules! enter_kernel {
     () => {
         "cld
          mov rsp, gs:[{kernel_rsp}]
+         add rsp, {left_bytes}
          pop r15
          pop r14
          pop r13
@@ -144,9 +165,13 @@ macro_rules! enter_kernel {
 }
 
 /// # Safety
-/// `context` is the running thread's and holds a canonical `rip` with `rcx == rip` and `r11 == rflags`.
+/// `context` is that of `user`, the running thread's, and holds a canonical `rip` with `rcx == rip` and `r11 == rflags`.
 #[unsafe(naked)]
-unsafe extern "sysv64" fn enter_by_sysret(context: *mut UserContext) {
+unsafe extern "sysv64" fn enter_by_sysret<U>(
+    context: *mut UserContext,
+    at_once: extern "sysv64" fn(&mut U) -> bool,
+    user: *mut U,
+) {
     naked_asm!(
         leave_kernel!(),
         "add rsp, 8
@@ -167,17 +192,21 @@ unsafe extern "sysv64" fn enter_by_sysret(context: *mut UserContext) {
         context_end = const offsets::CONTEXT_END,
         rsp0 = const offsets::RSP0,
         context_bytes = const CONTEXT_BYTES,
-        rip = const RIP,
-        rflags = const RFLAGS,
-        rsp = const RSP,
-        vector = const VECTOR,
+        rip = const offset_of!(UserContext, rip),
+        rflags = const offset_of!(UserContext, rflags),
+        rsp = const offset_of!(UserContext, rsp),
+        vector = const offset_of!(UserContext, vector),
     )
 }
 
 /// # Safety
-/// `context` is the running thread's; its selectors are the user's and its flags are allowed ones.
+/// `context` is that of `user`, the running thread's; its selectors are the user's and its flags are allowed ones.
 #[unsafe(naked)]
-unsafe extern "sysv64" fn enter_by_iret(context: *mut UserContext) {
+unsafe extern "sysv64" fn enter_by_iret<U>(
+    context: *mut UserContext,
+    at_once: extern "sysv64" fn(&mut U) -> bool,
+    user: *mut U,
+) {
     naked_asm!(
         leave_kernel!(),
         "pop r11
@@ -200,26 +229,83 @@ unsafe extern "sysv64" fn enter_by_iret(context: *mut UserContext) {
 }
 
 /// Where SYSCALL lands: `rcx` is the user's rip, `r11` its flags, the stack is still the user's.
+///
+/// Only hardware has put values into `rcx` and `r11`, and no user page reaches the end of the lower half: SYSRET may
+/// have them back unseen, unless the handler has changed the context, and then it did not say to resume.
 #[unsafe(naked)]
 extern "sysv64" fn syscall_entry() {
     naked_asm!(
         "swapgs
          mov gs:[{scratch}], rsp
          mov rsp, gs:[{context_end}]
-         push {user_data}
-         push qword ptr gs:[{scratch}]
-         push r11
-         push {user_code}
-         push rcx
-         push 0
-         push {syscall}",
-        push_registers!(),
+         mov [rsp + {rip} - {bytes}], rcx
+         mov [rsp + {rflags} - {bytes}], r11
+         mov [rsp + {rax} - {bytes}], rax
+         mov [rsp + {rdi} - {bytes}], rdi
+         mov [rsp + {rsi} - {bytes}], rsi
+         mov [rsp + {rdx} - {bytes}], rdx
+         mov [rsp + {r10} - {bytes}], r10
+         mov [rsp + {r8} - {bytes}], r8
+         mov [rsp + {r9} - {bytes}], r9
+         mov rcx, gs:[{scratch}]
+         mov [rsp + {rsp} - {bytes}], rcx
+         mov rsp, gs:[{kernel_rsp}]
+         mov rdi, [rsp + 16]
+         call [rsp + 8]
+         mov rdi, [rsp]
+         test al, al
+         jz 2f
+         mov rcx, [rdi + {rip}]
+         mov r11, [rdi + {rflags}]
+         mov rax, [rdi + {rax}]
+         mov rsi, [rdi + {rsi}]
+         mov rdx, [rdi + {rdx}]
+         mov r10, [rdi + {r10}]
+         mov r8, [rdi + {r8}]
+         mov r9, [rdi + {r9}]
+         mov rsp, [rdi + {rsp}]
+         mov rdi, [rdi + {rdi}]
+         swapgs
+         sysretq
+         2:
+         mov [rdi + {rbx}], rbx
+         mov [rdi + {rbp}], rbp
+         mov [rdi + {r12}], r12
+         mov [rdi + {r13}], r13
+         mov [rdi + {r14}], r14
+         mov [rdi + {r15}], r15
+         mov rcx, [rdi + {rip}]
+         mov [rdi + {rcx}], rcx
+         mov rcx, [rdi + {rflags}]
+         mov [rdi + {r11}], rcx
+         mov qword ptr [rdi + {vector}], {syscall}
+         mov qword ptr [rdi + {error}], 0",
         enter_kernel!(),
         scratch = const offsets::SCRATCH,
         context_end = const offsets::CONTEXT_END,
         kernel_rsp = const offsets::KERNEL_RSP,
-        user_data = const USER_DATA,
-        user_code = const USER_CODE,
+        left_bytes = const LEFT_BYTES,
+        bytes = const CONTEXT_BYTES,
+        rip = const offset_of!(UserContext, rip),
+        rflags = const offset_of!(UserContext, rflags),
+        rsp = const offset_of!(UserContext, rsp),
+        rax = const offset_of!(UserContext, rax),
+        rdi = const offset_of!(UserContext, rdi),
+        rsi = const offset_of!(UserContext, rsi),
+        rdx = const offset_of!(UserContext, rdx),
+        r10 = const offset_of!(UserContext, r10),
+        r8 = const offset_of!(UserContext, r8),
+        r9 = const offset_of!(UserContext, r9),
+        rbx = const offset_of!(UserContext, rbx),
+        rbp = const offset_of!(UserContext, rbp),
+        r12 = const offset_of!(UserContext, r12),
+        r13 = const offset_of!(UserContext, r13),
+        r14 = const offset_of!(UserContext, r14),
+        r15 = const offset_of!(UserContext, r15),
+        rcx = const offset_of!(UserContext, rcx),
+        r11 = const offset_of!(UserContext, r11),
+        vector = const offset_of!(UserContext, vector),
+        error = const offset_of!(UserContext, error),
         syscall = const UserContext::SYSCALL,
     )
 }
@@ -235,6 +321,7 @@ extern "sysv64" fn trap_entry() {
         enter_kernel!(),
         from_kernel = sym trap_from_kernel,
         kernel_rsp = const offsets::KERNEL_RSP,
+        left_bytes = const LEFT_BYTES,
     )
 }
 

@@ -34,6 +34,7 @@ pub use clock::{TscScale, boot_time_unix_ns, monotonic_ns, ticks, ticks_to_ns, t
 pub(crate) use cpu::init_boot_cpu;
 pub use cpu::{MAX_CPUS, cpu_index, relax};
 pub use describe::{CpuDescription, cpu_description};
+pub use entry::enter;
 pub use layout::KERNEL_BASE;
 pub(crate) use layout::{follows_call, image_range, protect_image, stack_above, text_range};
 pub use live::{LiveState, xstate_features, xstate_size};

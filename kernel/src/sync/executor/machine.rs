@@ -79,6 +79,5 @@ pub fn spawn(context: Arc<dyn TaskContext>, future: impl Future<Output = ()> + S
 /// Whether no other task is ready on this CPU.
 #[inline]
 pub fn is_alone() -> bool {
-    let executor = executor();
-    executor.stats(executor.platform().cpu()).queued == 0
+    super::here().is_alone()
 }

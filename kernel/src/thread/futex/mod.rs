@@ -11,15 +11,17 @@
 pub mod pi;
 pub mod waitv;
 
+use core::future::Future;
 use core::pin::pin;
 
 use abi::Errno;
-use abi::futex::FUTEX_BITSET_MATCH_ANY;
+use abi::futex::{FUTEX_BITSET_MATCH_ANY, FutexFlags};
 use runtime::KeyedWaitTable;
 
 use super::{Interruptible, Thread};
 use crate::mem::{self, Access, AddressSpace, UserWord};
 use crate::process::FutexKey;
+use crate::signal::RestartBlock;
 use crate::sync::executor;
 
 /// A waiter as wakers see it.
@@ -91,12 +93,20 @@ pub enum WaitEnd {
     TimedOut,
     /// A signal came first.
     Interrupted,
+    /// The same, of a plain wait with a deadline: restart_syscall(2) continues it with what is left of its time.
+    Suspended,
 }
 
 /// Waits on a futex while it holds `value`, until woken by one of the bits, the monotonic time `deadline_ns`
 /// (`u64::MAX`: none) or a signal. Errors: EAGAIN if the word has another value, EFAULT.
-pub async fn wait(thread: &Thread, futex: Futex, value: u32, bitset: u32, deadline_ns: u64) -> Result<WaitEnd, Errno> {
-    sleep(thread, futex, value, Waiter { bitset, role: Role::Plain }, deadline_ns).await
+pub fn wait(
+    thread: &Thread,
+    futex: Futex,
+    value: u32,
+    bitset: u32,
+    deadline_ns: u64,
+) -> impl Future<Output = Result<WaitEnd, Errno>> {
+    sleep(thread, futex, value, Waiter { bitset, role: Role::Plain }, deadline_ns)
 }
 
 /// The same for a waiter of any role.
@@ -120,8 +130,23 @@ async fn sleep(thread: &Thread, futex: Futex, value: u32, waiter: Waiter, deadli
             Ok(Err(_elapsed)) => WaitEnd::TimedOut,
             Err(_interrupted) => WaitEnd::Interrupted,
         };
-        return Ok(if queued.leave() { WaitEnd::Woken } else { end });
+        return Ok(match end {
+            _ if queued.leave() => WaitEnd::Woken,
+            WaitEnd::Interrupted if role == Role::Plain && deadline_ns != u64::MAX => {
+                suspend(thread, futex, value, bitset, deadline_ns)
+            }
+            end => end,
+        });
     }
+}
+
+/// Notes how an interrupted wait goes on.
+#[cold]
+fn suspend(thread: &Thread, futex: Futex, value: u32, bitset: u32, deadline_ns: u64) -> WaitEnd {
+    let flags = if futex.key.private { FutexFlags::FUTEX_PRIVATE_FLAG.bits() } else { 0 };
+    let address = futex.word.addr().0;
+    thread.signals.set_restart(RestartBlock::Futex { address, value, bitset, flags, deadline_ns });
+    WaitEnd::Suspended
 }
 
 /// Wakes up to `count` waiters that wait for one of the bits, the longest waiting first; gives how many. Errors: EINVAL if
