@@ -1,6 +1,7 @@
 // cpus: 1 2
 /* Clocks and sleeping: clock_gettime(2), nanosleep(2), clock_nanosleep(2). */
 #include "test.h"
+#include <sys/timex.h>
 #include "linux.h"
 #include <pthread.h>
 #include <sys/time.h>
@@ -31,6 +32,30 @@ TEST(unknown_clocks_and_bad_addresses_are_refused) {
 	CHECK_ERRNO(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, (void *)0xffff800000000000), EFAULT);
 	CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, &(struct timespec){0, 0}, NULL), EOPNOTSUPP);
 	CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &(struct timespec){0, 0}, NULL), EOPNOTSUPP);
+}
+
+TEST(the_address_is_looked_at_before_the_kind_of_clock) {
+	struct timespec bad = {0, -1};
+	void *nowhere = (void *)16;
+	CHECK_ERRNO(syscall(SYS_clock_adjtime, CLOCK_MONOTONIC, nowhere), EFAULT);
+	CHECK_ERRNO(syscall(SYS_clock_adjtime, 99, nowhere), EFAULT);
+	CHECK_ERRNO(syscall(SYS_clock_settime, CLOCK_PROCESS_CPUTIME_ID, nowhere), EINVAL);
+	CHECK_ERRNO(syscall(SYS_clock_settime, -1, nowhere), EFAULT);
+	CHECK_ERRNO(syscall(SYS_clock_settime, ~getpid() << 3 | 2, &(struct timespec){1, 0}), EPERM);
+	CHECK_ERRNO(syscall(SYS_clock_nanosleep, 4, 0, nowhere, NULL), EOPNOTSUPP);
+	CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, nowhere, NULL), EOPNOTSUPP);
+	CHECK_ERRNO(syscall(SYS_clock_nanosleep, 10, 0, nowhere, NULL), EINVAL);
+	CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_BOOTTIME_ALARM, 0, nowhere, NULL), EFAULT);
+	CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_BOOTTIME_ALARM, 0, &bad, NULL), EINVAL);
+}
+
+TEST(senseless_adjustments_are_refused) {
+	struct timex change = {.modes = ADJ_TICK, .tick = 1};
+	CHECK_ERRNO(syscall(SYS_adjtimex, &change), EINVAL);
+	change.tick = 11001;
+	CHECK_ERRNO(syscall(SYS_adjtimex, &change), EINVAL);
+	change.modes = 0x8000; /* ADJ_ADJTIME without ADJ_OFFSET_SINGLESHOT */
+	CHECK_ERRNO(syscall(SYS_adjtimex, &change), EINVAL);
 }
 
 TEST(the_monotonic_clock_never_goes_back) {

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -357,6 +358,19 @@ TEST(threads_play_ping_pong_by_eventfd) {
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	close(ping);
 	close(pong);
+}
+
+TEST(to_seek_in_them_is_allowed_and_does_nothing) {
+	char byte;
+	sigset_t none;
+	sigemptyset(&none);
+	int fds[] = {eventfd(0, 0), signalfd(-1, &none, 0), epoll_create1(0), timerfd_create(CLOCK_MONOTONIC, 0)};
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(lseek(fds[i], 5, SEEK_SET), 0);
+		CHECK_ERRNO(lseek(fds[i], 5, 9), EINVAL);
+		CHECK_ERRNO(pread(fds[i], &byte, 1, 0), ESPIPE);
+		close(fds[i]);
+	}
 }
 
 TEST(a_signalfd_reads_signals) {

@@ -497,6 +497,7 @@ TEST(execveat_takes_a_folder_or_the_file_itself) {
 	CHECK_EQ(AT(here, "link", argv, envp, AT_SYMLINK_NOFOLLOW), ELOOP);
 	CHECK_EQ(AT(AT_FDCWD, "link", argv, envp, 0), 12);
 	CHECK_EQ(AT(fd, "", argv, envp, 0), ENOENT);
+	CHECK_EQ(AT(AT_FDCWD, "", argv, envp, AT_EMPTY_PATH), EACCES);
 	CHECK_EQ(AT(-1, "link", argv, envp, 0), EBADF);
 	CHECK_EQ(AT(fd, "link", argv, envp, 0), ENOTDIR);
 	CHECK_EQ(AT(here, "link", argv, envp, 0x8000), EINVAL);

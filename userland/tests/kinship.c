@@ -101,7 +101,27 @@ TEST(a_pidfd_can_be_watched_by_epoll) {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 	CHECK_EQ(poll(&poll_fd, 1, 0), 1);
 	CHECK_EQ(waitpid(child, NULL, 0), child);
+	CHECK_EQ(poll(&poll_fd, 1, 0), 1);
+	CHECK_EQ(poll_fd.revents, POLLIN | POLLHUP);
 	close(fd), close(set);
+}
+
+TEST(there_is_a_thread_with_number_one) {
+	CHECK(syscall(SYS_sched_getscheduler, 1) >= 0);
+	CHECK(sched_getaffinity(1, sizeof(cpu_set_t), &(cpu_set_t){0}) == 0);
+	CHECK_ERRNO(syscall(SYS_get_robust_list, 99999999, stack, stack), ESRCH);
+	pid_t child = fork();
+	if (child == 0) {
+		CHILD_CHECK(setresuid(1000, 1000, 1000) == 0);
+		CHILD_CHECK(syscall(SYS_tkill, 1, 0) == -1 && errno == EPERM);
+		CHILD_CHECK(syscall(SYS_tgkill, 1, 1, 0) == -1 && errno == EPERM);
+		CHILD_CHECK(syscall(SYS_get_robust_list, 1, stack, stack) == -1 && errno == EPERM);
+		CHILD_CHECK(syscall(SYS_sched_setparam, 1, &(struct sched_param){0}) == -1 && errno == EPERM);
+		_exit(0);
+	}
+	int status;
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
 }
 
 static int write_file(const char *path, const char *text) {

@@ -144,6 +144,16 @@ TEST(timers_of_every_clock_and_kind_can_be_made) {
 	CHECK_EQ(syscall(SYS_timer_delete, timer), 0);
 }
 
+TEST(a_timer_that_is_stopped_has_no_period) {
+	timer_t timer;
+	struct itimerspec setting = {{0, 5}, {0, 0}};
+	CHECK_EQ(timer_create(CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_NONE}, &timer), 0);
+	CHECK_EQ(timer_settime(timer, 0, &setting, NULL), 0);
+	CHECK_EQ(timer_gettime(timer, &setting), 0);
+	CHECK_EQ(setting.it_interval.tv_nsec, 0);
+	CHECK_EQ(timer_delete(timer), 0);
+}
+
 TEST(a_timer_can_signal_one_thread_at_an_absolute_time) {
 	install(SIGRTMIN + 1);
 	int timer = make_timer(CLOCK_REALTIME, 4 /* SIGEV_THREAD_ID */, SIGRTMIN + 1, 7);

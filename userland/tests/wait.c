@@ -187,6 +187,18 @@ TEST(wexited_alone_does_not_see_a_stop) {
 	CHECK_EQ(wait4(child, NULL, 0, NULL), child);
 }
 
+TEST(a_child_that_has_ended_has_only_its_end_to_wait_for) {
+	siginfo_t info;
+	pid_t child = fork();
+	if (child == 0) {
+		usleep(20000);
+		_exit(0);
+	}
+	CHECK_ERRNO(raw_waitid(P_PID, child, &info, WSTOPPED | WCONTINUED, NULL), ECHILD);
+	CHECK_ERRNO(raw_waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG, NULL), ECHILD);
+	CHECK_EQ(wait4(child, NULL, 0, NULL), child);
+}
+
 TEST(groups_select_children) {
 	int status;
 	pid_t one = sleeping(), two = sleeping();

@@ -38,6 +38,8 @@ bitflags::bitflags! {
         const REGULAR = 16;
         /// A write is one act: a short count is final, never a reason to wait and write the rest (eventfd, datagram sockets).
         const ONE_ACT = 32;
+        /// lseek succeeds and moves nothing (`noop_llseek`): signalfd and its like, which pread still refuses.
+        const SEEK_IS_IDLE = 64;
     }
 }
 

@@ -13,7 +13,7 @@ use abi::Errno;
 use abi::poll::{InMask, InotifyEvent};
 use abi::zerocopy::IntoBytes;
 
-use super::{Caller, File, FileOps, Inode, PollEvents, ReadyQueue, Sink};
+use super::{Caller, File, FileOps, FileTraits, Inode, PollEvents, ReadyQueue, Sink};
 use crate::mem::UserOut;
 use crate::sync::{Rank, SpinLock};
 
@@ -162,6 +162,10 @@ impl Inotify {
 }
 
 impl FileOps for Inotify {
+    fn traits(&self) -> FileTraits {
+        FileTraits::STREAM | FileTraits::SEEK_IS_IDLE
+    }
+
     /// As many whole events as fit. `EINVAL` if not even one does, `EAGAIN`.
     fn try_read(&self, _file: &File, sink: &mut dyn Sink, _offset: u64) -> Result<usize, Errno> {
         let mut done = 0;

@@ -203,7 +203,7 @@ impl File {
     /// Moves the position. `ESPIPE`, `EINVAL`, `ENXIO`.
     pub fn seek(&self, offset: i64, whence: Whence) -> Result<u64, Errno> {
         if !self.traits().contains(FileTraits::SEEKABLE) {
-            return Err(Errno::ESPIPE);
+            return if self.traits().contains(FileTraits::SEEK_IS_IDLE) { Ok(0) } else { Err(Errno::ESPIPE) };
         }
         let mut position = self.lock_position();
         let target = self.ops().seek(self, *position, offset, whence)?;

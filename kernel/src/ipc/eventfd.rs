@@ -71,7 +71,7 @@ impl EventFd {
 
 impl FileOps for EventFd {
     fn traits(&self) -> FileTraits {
-        FileTraits::STREAM | FileTraits::ONE_ACT
+        FileTraits::STREAM | FileTraits::ONE_ACT | FileTraits::SEEK_IS_IDLE
     }
 
     /// `EINVAL` for a buffer of less than 8 bytes.

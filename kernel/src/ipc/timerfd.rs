@@ -11,7 +11,7 @@ use abi::Errno;
 use abi::poll::PollEvents;
 use abi::time::{Itimerspec, Timespec};
 
-use crate::fs::{File, FileOps, ReadyQueue, Sink, Source};
+use crate::fs::{File, FileOps, FileTraits, ReadyQueue, Sink, Source};
 use crate::sync::{Rank, SpinLock};
 use crate::time::{Alarm, Clock, ClockWatcher, Expire, clock};
 
@@ -192,6 +192,10 @@ impl ClockWatcher for TimerFd {
 pub struct TimerFile(pub Arc<TimerFd>);
 
 impl FileOps for TimerFile {
+    fn traits(&self) -> FileTraits {
+        FileTraits::STREAM | FileTraits::SEEK_IS_IDLE
+    }
+
     /// `EINVAL` for a buffer of less than 8 bytes.
     fn try_read(&self, _file: &File, sink: &mut dyn Sink, _offset: u64) -> Result<usize, Errno> {
         if sink.remaining() < COUNT_BYTES {

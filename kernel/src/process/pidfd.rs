@@ -21,6 +21,7 @@ impl FileOps for PidFd {
 
     fn readiness(&self, _file: &File) -> PollEvents {
         match self.process.end_status() {
+            Some(_) if self.process.is_reaped() => PollEvents::POLLIN | PollEvents::POLLRDNORM | PollEvents::POLLHUP,
             Some(_) => PollEvents::POLLIN | PollEvents::POLLRDNORM,
             None => PollEvents::empty(),
         }

@@ -132,7 +132,7 @@ pub struct Tracee {
     /// The thread that traces it.
     by: Weak<Thread>,
     /// It has ended, with this status, and nobody has waited for it. If it is a leader, its whole process has.
-    ended: Option<ExitStatus>,
+    pub(super) ended: Option<ExitStatus>,
 }
 
 /// A traced leader that ended before other threads of its process.

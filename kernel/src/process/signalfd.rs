@@ -74,7 +74,7 @@ impl SignalWatcher for SignalFd {
 
 impl FileOps for SignalFd {
     fn traits(&self) -> FileTraits {
-        FileTraits::STREAM
+        FileTraits::STREAM | FileTraits::SEEK_IS_IDLE
     }
 
     /// As many signals as are there and as fit (`signalfd_read`). `EINVAL` for less room than one takes.

@@ -196,7 +196,7 @@ impl PosixTimer {
             let old = self.remaining(&mut state, old_now_ns);
             let deadline_ns = if is_absolute { new.value_ns } else { now_ns.saturating_add(new.value_ns) };
             state.deadline_ns = (new.value_ns != 0).then_some(deadline_ns);
-            state.interval_ns = new.interval_ns;
+            state.interval_ns = if new.value_ns == 0 { 0 } else { new.interval_ns };
             (state.rearms, state.overrun, state.last_overrun) = (false, 0, 0);
             old
         };

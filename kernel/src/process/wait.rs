@@ -60,6 +60,11 @@ impl WaitRequest {
         targeted && (!self.options.contains(WaitOptions::__WNOTHREAD) || tracee.is_traced_by(self.by))
     }
 
+    /// Whether a child, ended or not, can still have an event the caller asked for: of one that has ended, only its end is left.
+    fn can_come(&self, has_ended: bool) -> bool {
+        !has_ended || self.options.contains(WaitOptions::WEXITED)
+    }
+
     /// Whether the child can ever satisfy the request (`eligible_child()`); `group` are the members of the group asked for.
     fn covers(&self, child: &Child, group: &[Arc<Process>]) -> bool {
         let process = &child.process;
@@ -106,7 +111,7 @@ impl Process {
         let mut eligible = false;
         let mut found = None;
         for child in family.children.values().filter(|child| request.covers(child, &group)) {
-            eligible = true;
+            eligible |= request.can_come(child.ended.is_some());
             if let Some(event) = request.event_of(child, &family.tracees) {
                 found = Some((child.process.clone(), event));
                 break;
@@ -161,7 +166,7 @@ fn look_for_tracee(
         if !request.covers_tracee(tracee, group) {
             continue;
         }
-        covers_any = true;
+        covers_any |= request.can_come(tracee.ended.is_some());
         let Some(event) = tracee.event(wants_end, consume) else { continue };
         let process = &tracee.thread.process;
         let report = WaitReport { pid: tracee.thread.tid(), uid: process.uid(), event, usage: process.usage() };

@@ -84,8 +84,9 @@ fn prepare(
     }
     let (fs, cred) = (cx.private.fs.clone(), cx.private.cred.clone());
     let relative = !is_cwd(dirfd) && path.first() != Some(&b'/');
-    let file = if path.is_empty() && relative {
-        exec_file::open_at(cx.private.files.get_any(dirfd)?.path().clone(), &cred)?
+    let file = if path.is_empty() {
+        let path = if relative { cx.private.files.get_any(dirfd)?.path().clone() } else { fs.cwd() };
+        exec_file::open_at(path, &cred)?
     } else {
         let start = match relative {
             true => Start::at(&fs, cx.private.files.get_any(dirfd)?.path().clone(), &cred),

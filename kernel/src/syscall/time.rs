@@ -4,6 +4,7 @@ use abi::Errno;
 use abi::time::*;
 
 use super::args::Pointer;
+use super::timer::{is_clock, is_descriptor};
 use super::{Cx, SyscallResult};
 use crate::fs::Capabilities;
 use crate::mem::{UserIn, UserOut};
@@ -15,6 +16,17 @@ const NS_PER_US: u64 = 1_000;
 const TICK_NS: u64 = NSEC_PER_SEC as u64 / CLOCKS_PER_SEC;
 /// The latest second the clock can be set to: thirty years before nanoseconds overflow (`TIME_SETTOD_SEC_MAX`).
 const MAX_SET_S: i64 = i64::MAX / NSEC_PER_SEC - 30 * 365 * 24 * 3600;
+
+// What adjtimex(2) is asked to do.
+const ADJ_OFFSET_SINGLESHOT: u32 = 0x0001;
+const ADJ_TAI: u32 = 0x0080;
+const ADJ_SETOFFSET: u32 = 0x0100;
+const ADJ_NANO: u32 = 0x2000;
+const ADJ_OFFSET_READONLY: u32 = 0x2000;
+const ADJ_TICK: u32 = 0x4000;
+const ADJ_ADJTIME: u32 = 0x8000;
+/// What ADJ_TICK takes, in microseconds.
+const TICKS_US: core::ops::RangeInclusive<i64> = 9_000..=11_000;
 
 /// clock_gettime(2). Errors: EINVAL, EFAULT.
 pub fn sys_clock_gettime(cx: &mut Cx<'_>, id: i32, time: Pointer) -> SyscallResult {
@@ -46,17 +58,18 @@ fn set_time(cx: &Cx<'_>, time: Timespec) -> SyscallResult {
     Ok(0)
 }
 
-/// clock_settime(2): CLOCK_REALTIME alone can be set; nobody may set CPU time. Errors: EINVAL, EFAULT, EPERM.
+/// clock_settime(2): CLOCK_REALTIME alone can be set; nobody may set the CPU time of a process or thread named by its
+/// number. Errors: EINVAL, EFAULT, EPERM.
 pub fn sys_clock_settime(cx: &mut Cx<'_>, id: i32, time: Pointer) -> SyscallResult {
-    if Clock::from_id(id).is_some_and(|clock| clock != Clock::Realtime) {
-        return Err(Errno::EINVAL);
-    }
-    let cpu_clock = CpuClock::from_id(id, cx.thread, false);
-    if id != CLOCK_REALTIME && cpu_clock.is_none() {
+    if id > CLOCK_REALTIME {
         return Err(Errno::EINVAL);
     }
     let time = UserIn::<Timespec>::new(time.0).read()?;
-    if cpu_clock.is_some() { Err(Errno::EPERM) } else { set_time(cx, time) }
+    match id {
+        CLOCK_REALTIME => set_time(cx, time),
+        _ if CpuClock::from_id(id, cx.thread, false).is_some() => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// gettimeofday(2). The kernel keeps no time zone: it reports Greenwich. Errors: EFAULT.
@@ -105,33 +118,42 @@ pub fn sys_times(cx: &mut Cx<'_>, times: Pointer) -> SyscallResult {
 
 /// adjtimex(2). Errors: EFAULT, EPERM, EINVAL.
 pub fn sys_adjtimex(cx: &mut Cx<'_>, buffer: Pointer) -> SyscallResult {
-    adjust(cx, buffer)
+    let asked = UserIn::<Timex>::new(buffer.0).read()?;
+    adjust(cx, &asked, buffer)
 }
 
 /// clock_adjtime(2). Errors: EINVAL, EOPNOTSUPP, EFAULT, EPERM.
 pub fn sys_clock_adjtime(cx: &mut Cx<'_>, id: i32, buffer: Pointer) -> SyscallResult {
-    match Clock::from_id(id) {
-        Some(Clock::Realtime) => adjust(cx, buffer),
-        Some(_) => Err(Errno::EOPNOTSUPP),
-        None if CpuClock::from_id(id, cx.thread, false).is_some() => Err(Errno::EOPNOTSUPP),
-        None => Err(Errno::EINVAL),
+    let asked = UserIn::<Timex>::new(buffer.0).read()?;
+    match id {
+        CLOCK_REALTIME => adjust(cx, &asked, buffer),
+        _ if is_clock(id) && !is_descriptor(id) => Err(Errno::EOPNOTSUPP),
+        _ => Err(Errno::EINVAL),
     }
+}
+
+/// Whether the caller may make the changes, and whether they make sense (`timekeeping_validate_timex()`). Errors: EPERM,
+/// EINVAL.
+fn check_adjustment(cx: &Cx<'_>, asked: &Timex) -> Result<(), Errno> {
+    let may_change = cx.private.cred.capable(Capabilities::SYS_TIME);
+    if asked.modes & ADJ_ADJTIME != 0 {
+        if asked.modes & ADJ_OFFSET_SINGLESHOT == 0 {
+            return Err(Errno::EINVAL);
+        }
+        return if asked.modes & ADJ_OFFSET_READONLY != 0 || may_change { Ok(()) } else { Err(Errno::EPERM) };
+    }
+    if asked.modes != 0 && !may_change {
+        return Err(Errno::EPERM);
+    }
+    if asked.modes & ADJ_TICK != 0 && !TICKS_US.contains(&asked.tick) { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// Sets by how much the clock is off or CLOCK_TAI is ahead, and reports a clock that nothing disciplines.
 /// `Deviates:` frequency and slewing are accepted from the privileged and have no effect.
-fn adjust(cx: &Cx<'_>, buffer: Pointer) -> SyscallResult {
-    const ADJ_OFFSET_SS_READ: u32 = 0xa001;
-    const ADJ_SETOFFSET: u32 = 0x0100;
-    const ADJ_NANO: u32 = 0x2000;
-    const ADJ_TAI: u32 = 0x0080;
+fn adjust(cx: &Cx<'_>, asked: &Timex, buffer: Pointer) -> SyscallResult {
     const STA_UNSYNC: i32 = 0x40;
     const TIME_ERROR: usize = 5;
-    let asked = UserIn::<Timex>::new(buffer.0).read()?;
-    let changes = asked.modes != 0 && asked.modes != ADJ_OFFSET_SS_READ;
-    if changes && !cx.private.cred.capable(Capabilities::SYS_TIME) {
-        return Err(Errno::EPERM);
-    }
+    check_adjustment(cx, asked)?;
     if asked.modes & ADJ_SETOFFSET != 0 {
         let unit_ns = if asked.modes & ADJ_NANO != 0 { 1 } else { NS_PER_US.cast_signed() };
         let (seconds, part_ns) = (asked.time.tv_sec, asked.time.tv_usec.saturating_mul(unit_ns));

@@ -82,13 +82,24 @@ fn to_itimerspec(setting: Setting) -> Itimerspec {
     Itimerspec { it_interval: Timespec::from_ns(setting.interval_ns), it_value: Timespec::from_ns(setting.value_ns) }
 }
 
+/// Whether the id names a clock by a descriptor; there is no device that would be one.
+pub(super) fn is_descriptor(id: i32) -> bool {
+    id < 0 && id.cast_unsigned() & (CPUCLOCK_PERTHREAD_MASK | CLOCKFD) == CLOCKFD
+}
+
+/// Whether the id is that of a clock, existing or not (`clockid_to_kclock()`).
+pub(super) fn is_clock(id: i32) -> bool {
+    id < CLOCK_THREAD_CPUTIME_ID
+        || Clock::from_id(id).is_some()
+        || matches!(id, CLOCK_THREAD_CPUTIME_ID | CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM)
+}
+
 /// The clock a timer or a sleep counts by. Errors: EINVAL for no clock, EOPNOTSUPP for one without timers.
 fn timer_clock(cx: &Cx<'_>, id: i32) -> Result<TimerClock, Errno> {
     if let Some(clock) = Clock::from_id(id) {
         return if clock.has_timers() { Ok(TimerClock::Wall(clock)) } else { Err(Errno::EOPNOTSUPP) };
     }
-    let is_descriptor = id < 0 && id.cast_unsigned() & CLOCKFD == CLOCKFD;
-    if is_descriptor || matches!(id, CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM) {
+    if is_descriptor(id) || matches!(id, CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM) {
         return Err(Errno::EOPNOTSUPP);
     }
     CpuClock::from_id(id, cx.thread, false).map(TimerClock::Cpu).ok_or(Errno::EINVAL)
@@ -178,10 +189,10 @@ pub async fn sys_clock_nanosleep(
     request: Pointer,
     remaining: Pointer,
 ) -> SyscallResult {
-    let counted = sleep_clock(cx, id)?;
+    check_can_sleep(id)?;
     let request_ns = UserIn::<Timespec>::new(request.0).read()?.to_ns().ok_or(Errno::EINVAL)?;
     let is_absolute = flags & TIMER_ABSTIME != 0;
-    match counted {
+    match timer_clock(cx, id)? {
         TimerClock::Wall(clock) if is_absolute => sleep_until(cx, clock, request_ns).await,
         TimerClock::Wall(_) => {
             let deadline_ns = monotonic_ns().saturating_add(request_ns);
@@ -200,9 +211,14 @@ pub async fn sys_clock_nanosleep(
     }
 }
 
-/// The clock to sleep on: as for timers, but that the thread's own CPU clock cannot be slept on.
-fn sleep_clock(cx: &Cx<'_>, id: i32) -> Result<TimerClock, Errno> {
-    if id == CLOCK_THREAD_CPUTIME_ID { Err(Errno::EOPNOTSUPP) } else { timer_clock(cx, id) }
+/// Whether the clock is of a kind that can be slept on at all. Errors: EINVAL, EOPNOTSUPP.
+fn check_can_sleep(id: i32) -> Result<(), Errno> {
+    if !is_clock(id) {
+        return Err(Errno::EINVAL);
+    }
+    let is_awake = id == CLOCK_THREAD_CPUTIME_ID || is_descriptor(id);
+    let sleeps = !is_awake && Clock::from_id(id).is_none_or(|clock| clock.has_timers());
+    if sleeps { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
 }
 
 /// Sleeps until a clock shows a time, however often it is set meanwhile.

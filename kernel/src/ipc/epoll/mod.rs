@@ -219,6 +219,10 @@ impl Epoll {
 }
 
 impl FileOps for Epoll {
+    fn traits(&self) -> FileTraits {
+        FileTraits::STREAM | FileTraits::SEEK_IS_IDLE
+    }
+
     /// Readable if an item on the list is truly ready; those that are not leave it (`ep_eventpoll_poll`).
     fn readiness(&self, _file: &File) -> PollEvents {
         let mut to_look_at = self.ready.lock().len();
