@@ -38,6 +38,9 @@ consts! {
         SEM_STAT = 18,
         SEM_INFO = 19,
         SEM_STAT_ANY = 20,
+        MSG_STAT = 11,
+        MSG_INFO = 12,
+        MSG_STAT_ANY = 13,
     }
 }
 
@@ -76,6 +79,7 @@ consts! {
         SEMMSL = 32000,
         SEMOPM = 500,
         SEMVMX = 32767,
+        SEMMNS = 1_024_000_000,
         MSGMNI = 32000,
         MSGMAX = 8192,
         MSGMNB = 16384,
@@ -139,6 +143,33 @@ pods! {
         sem_nsems: u64,
         __unused3: u64,
         __unused4: u64,
+    }
+
+    /// `struct seminfo`.
+    Seminfo {
+        semmap: i32,
+        semmni: i32,
+        semmns: i32,
+        semmnu: i32,
+        semmsl: i32,
+        semopm: i32,
+        semume: i32,
+        semusz: i32,
+        semvmx: i32,
+        semaem: i32,
+    }
+
+    /// `struct msginfo`.
+    Msginfo {
+        msgpool: i32,
+        msgmap: i32,
+        msgmax: i32,
+        msgmnb: i32,
+        msgmni: i32,
+        msgssz: i32,
+        msgtql: i32,
+        msgseg: u16,
+        __pad: u16,
     }
 
     /// `struct msqid64_ds`.

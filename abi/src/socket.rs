@@ -78,6 +78,7 @@ consts! {
         IPPROTO_IP = 0,
         IPPROTO_TCP = 6,
         IPPROTO_UDP = 17,
+        IPPROTO_IPV6 = 41,
     }
 }
 
@@ -129,11 +130,51 @@ consts! {
     }
 }
 
+// Options of tcp(7), ip(7) and ipv6(7).
+consts! {
+    u32 {
+        TCP_MAXSEG = 2,
+        TCP_CORK = 3,
+        TCP_KEEPIDLE = 4,
+        TCP_KEEPINTVL = 5,
+        TCP_KEEPCNT = 6,
+        TCP_SYNCNT = 7,
+        TCP_LINGER2 = 8,
+        TCP_DEFER_ACCEPT = 9,
+        TCP_QUICKACK = 12,
+        TCP_USER_TIMEOUT = 18,
+        IP_TOS = 1,
+        IP_TTL = 2,
+        IP_MTU_DISCOVER = 10,
+        IP_RECVERR = 11,
+        IP_FREEBIND = 15,
+        IP_BIND_ADDRESS_NO_PORT = 24,
+        IP_MULTICAST_TTL = 33,
+        IP_MULTICAST_LOOP = 34,
+        IPV6_UNICAST_HOPS = 16,
+        IPV6_MTU_DISCOVER = 23,
+        IPV6_RECVERR = 25,
+        IPV6_V6ONLY = 26,
+        IPV6_TCLASS = 67,
+    }
+}
+
 // Requests of ioctl(2) on a socket.
 consts! {
     u32 {
         SIOCINQ = 0x541b,
         SIOCOUTQ = 0x5411,
+        SIOCGIFNAME = 0x8910,
+        SIOCGIFCONF = 0x8912,
+        SIOCGIFFLAGS = 0x8913,
+        SIOCGIFADDR = 0x8915,
+        SIOCGIFBRDADDR = 0x8919,
+        SIOCGIFNETMASK = 0x891b,
+        SIOCGIFMETRIC = 0x891d,
+        SIOCGIFMTU = 0x8921,
+        SIOCGIFHWADDR = 0x8927,
+        SIOCGIFINDEX = 0x8933,
+        SIOCGIFTXQLEN = 0x8942,
     }
 }
 
@@ -177,6 +218,12 @@ pods! {
 
     /// `struct ucred`.
     Ucred { pid: i32, uid: u32, gid: u32, }
+
+    /// `struct ifreq`: an interface's name, and what was asked about it.
+    Ifreq { ifr_name: [u8; 16], ifr_data: [u8; 24], }
+
+    /// `struct ifconf`.
+    Ifconf { ifc_len: i32, __pad: u32, ifc_buf: u64, }
 
     /// `struct linger`.
     Linger { l_onoff: i32, l_linger: i32, }

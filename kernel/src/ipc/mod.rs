@@ -4,6 +4,7 @@
 
 pub mod epoll;
 pub mod eventfd;
+pub mod inet;
 pub mod pipe;
 pub mod poll;
 pub mod shm;

@@ -5,19 +5,21 @@
 //!
 //! - [`node`]: nodes, and how they become inodes and open files.
 //! - `root`, `task`, `fd`: the directories; [`task::Task`] is the process or thread a file is about.
-//! - `stat`, `status`, `memory`, `mounts`, `system`, `sys`: the texts.
+//! - `stat`, `status`, `memory`, `mounts`, `net`, `sysvipc`, `system`, `sys`: the texts.
 //!
 //! No locks of its own. Texts are made with only the file's position held (rank `FilePosition`).
 
 mod fd;
 mod memory;
 mod mounts;
+mod net;
 mod node;
 mod root;
 mod stat;
 mod status;
 mod sys;
 mod system;
+mod sysvipc;
 mod task;
 
 use alloc::boxed::Box;

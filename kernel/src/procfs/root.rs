@@ -8,7 +8,7 @@ use abi::Errno;
 
 use super::node::{Body, Directory, Entry, Node, Table, Text};
 use super::task::Task;
-use super::{sys, system};
+use super::{sys, system, sysvipc};
 use crate::fs::{FileKind, LinkTarget};
 use crate::process::{Pid, PidTable};
 
@@ -82,8 +82,16 @@ const TEXTS: &[Entry<Arc<PidTable>>] = &[
     text!("uptime", system::uptime),
     text!("version", system::version),
     text!("vmstat", system::vmstat),
+    Entry { name: "sysvipc", kind: FileKind::Directory, mode: 0o555, make: sysv },
     Entry { name: "sys", kind: FileKind::Directory, mode: 0o555, make: sys::root },
 ];
+
+/// /proc/sysvipc.
+fn sysv(table: &Arc<PidTable>) -> Body {
+    const ENTRIES: &[Entry<Arc<PidTable>>] =
+        &[text!("msg", sysvipc::messages), text!("sem", sysvipc::semaphores), text!("shm", sysvipc::memory)];
+    Body::Directory(Box::new(Table { subject: table.clone(), entries: ENTRIES }))
+}
 
 /// Listing positions below this are the table's; a process's is its pid above it.
 const FIRST_PROCESS: u64 = 256;

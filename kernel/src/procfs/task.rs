@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use abi::Errno;
 
 use super::node::{Body, Directory, Entry, Node, Table, Text};
-use super::{fd, memory, mounts, root, stat, status};
+use super::{fd, memory, mounts, net as sockets, root, stat, status};
 use crate::fs::{Cred, FileKind, LinkTarget, Path};
 use crate::process::{Holdings, Pid, PidTable, Process, Thread};
 
@@ -189,6 +189,10 @@ fn net(task: Task) -> Table<Task> {
     const NET: &[Entry<Task>] = &[
         text!("dev", 0o444, status::net_dev),
         text!("route", 0o444, status::nothing),
+        text!("tcp", 0o444, sockets::tcp),
+        text!("tcp6", 0o444, sockets::tcp6),
+        text!("udp", 0o444, sockets::udp),
+        text!("udp6", 0o444, sockets::udp6),
         text!("unix", 0o444, status::nothing),
     ];
     Table { subject: task, entries: NET }

@@ -7,6 +7,7 @@ use abi::fcntl::OpenFlags;
 use abi::uio::{MAX_RW_COUNT, RwFlags};
 
 use super::args::Flags;
+use super::pipe::check_splices;
 use super::{Cx, SyscallResult};
 use crate::fs::{AccessFlags, At, File, FileKind, FileTraits, SliceSink, SliceSource, Whence};
 use crate::mem::{UserIn, UserOut};
@@ -67,7 +68,7 @@ fn advance(file: &File, pointer: UserOut<i64>, to: u64) -> Result<(), Errno> {
     if pointer.is_null() { file.seek(to as i64, Whence::Set).map(drop) } else { pointer.write(&(to as i64)) }
 }
 
-/// sendfile(2) (`do_sendfile`). From a regular file to anything. `EBADF`, `ESPIPE`, `EINVAL`.
+/// sendfile(2) (`do_sendfile`). From a regular file or a device that has positions to anything. `EBADF`, `ESPIPE`, `EINVAL`.
 pub async fn sys_sendfile(cx: &mut Cx<'_>, to: i32, from: i32, offset: UserOut<i64>, count: usize) -> SyscallResult {
     let kept = kept_offset(offset)?;
     let from = cx.file(from)?;
@@ -81,8 +82,12 @@ pub async fn sys_sendfile(cx: &mut Cx<'_>, to: i32, from: i32, offset: UserOut<i
     if !to.flags().writable() {
         return Err(Errno::EBADF);
     }
-    let regular = matches!(from.inode().kind, FileKind::Regular | FileKind::BlockDevice);
-    if !regular || to.flags().contains(OpenFlags::O_APPEND) {
+    check_splices(&to)?;
+    let kind = from.inode().kind;
+    let seekable = from.traits().contains(FileTraits::SEEKABLE);
+    let readable_at =
+        kind == FileKind::CharDevice && seekable || matches!(kind, FileKind::Regular | FileKind::BlockDevice);
+    if !readable_at || to.flags().contains(OpenFlags::O_APPEND) {
         return Err(Errno::EINVAL);
     }
     let start = kept.unwrap_or_else(|| from.position());

@@ -4,7 +4,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
-use abi::socket::{Cmsghdr, Mmsghdr, MsgFlags, Msghdr, SCM_CREDENTIALS, SCM_MAX_FD, SCM_RIGHTS, SOL_SOCKET, Ucred};
+use abi::socket::{
+    AF_UNIX, Cmsghdr, Mmsghdr, MsgFlags, Msghdr, SCM_CREDENTIALS, SCM_MAX_FD, SCM_RIGHTS, SOL_SOCKET, Ucred,
+};
 use abi::time::Timespec;
 use abi::zerocopy::{FromBytes, IntoBytes};
 
@@ -137,7 +139,7 @@ fn received_len(socket: &dyn Socket, received: &Incoming, flags: MsgFlags) -> us
 /// Whom a message is from: its sender, or the other end of a stream, if that has a name.
 fn sender(socket: &dyn Socket, received: &Incoming) -> Vec<u8> {
     const NAMELESS_BYTES: usize = 2;
-    if !received.address.is_empty() || socket.kind() != Kind::Stream {
+    if !received.address.is_empty() || socket.kind() != Kind::Stream || socket.family() != AF_UNIX {
         return received.address.clone();
     }
     socket.peer_address().ok().filter(|address| address.len() > NAMELESS_BYTES).unwrap_or_default()

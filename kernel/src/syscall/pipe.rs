@@ -10,7 +10,9 @@ use abi::uio::RwFlags;
 use super::args::{Flags, Pointer};
 use super::{Cx, SyscallResult};
 use crate::fs::pseudo::{anonymous_file, pipe_place};
-use crate::fs::{AccessFlags, At, File, FileTraits, READER_WAKES, SizeLimit, SliceSink, SliceSource, WRITER_WAKES};
+use crate::fs::{
+    AccessFlags, At, File, FileKind, FileTraits, READER_WAKES, SizeLimit, SliceSink, SliceSource, WRITER_WAKES,
+};
 use crate::ipc::eventfd::EventFd;
 use crate::ipc::pipe::{self, Pipe, PipeEnd};
 use crate::mem::{UserBuffers, UserIn, UserOut};
@@ -140,6 +142,7 @@ pub async fn sys_splice(
         }
         (Some(source), None) => {
             check_offset(&to)?;
+            check_splices(&to.file)?;
             if to.file.flags().contains(OpenFlags::O_APPEND) {
                 return Err(Errno::EINVAL);
             }
@@ -147,6 +150,7 @@ pub async fn sys_splice(
         }
         (None, Some(target)) => {
             check_offset(&from)?;
+            check_splices(&from.file)?;
             fill(cx, &mut from, &to.file, &target, len, waits && !to.file.nonblocking()).await
         }
         (None, None) => Err(Errno::EINVAL),
@@ -176,6 +180,12 @@ fn check_offset(end: &End) -> Result<(), Errno> {
     let Some(offset) = end.offset else { return Ok(()) };
     let valid = end.file.traits().contains(FileTraits::SEEKABLE) && i64::try_from(offset).is_ok();
     if valid { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// Whether bytes can be moved to and from the file at all; one behind an anonymous inode (an eventfd, a timerfd) has no
+/// way to (`warn_unsupported`). `EINVAL`, before it is known whether there is anything to move.
+pub(super) fn check_splices(file: &File) -> Result<(), Errno> {
+    if file.inode().kind == FileKind::Anonymous { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// Moves or copies from one pipe to another by `step`, waiting for data and for room.

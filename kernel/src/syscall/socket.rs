@@ -6,15 +6,17 @@ use alloc::sync::Arc;
 use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::socket::{
-    AF_INET, AF_INET6, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM,
-    SOCK_TYPE_MASK, SockFlags,
+    AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_RAW,
+    SOCK_SEQPACKET, SOCK_STREAM, SOCK_TYPE_MASK, SockFlags,
 };
 
 use super::args::{Flags, Pointer};
 use super::pipe::install_pair;
 use super::{Cx, SyscallResult};
-use crate::fs::File;
 use crate::fs::pseudo::socket_place;
+use crate::fs::{Capabilities, File};
+use crate::ipc::inet::tcp::TcpSocket;
+use crate::ipc::inet::udp::UdpSocket;
 use crate::ipc::socket::{Caller, Connecting, Kind, Shut, Socket, SocketFile};
 use crate::ipc::unix::UnixSocket;
 use crate::mem::{UserIn, UserOut, UserSlice};
@@ -112,21 +114,19 @@ fn split_type(kind: u32) -> Result<(u32, SockFlags), Errno> {
     Ok((kind & SOCK_TYPE_MASK, flags))
 }
 
-/// The kind of socket, checked in the order of `__sock_create` and `unix_create`: `EAFNOSUPPORT`, `EINVAL`,
-/// `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`.
-fn check_kind(family: u32, kind: u32, protocol: u32) -> Result<Kind, Errno> {
+/// Checks what `__sock_create` does before it asks the family: `EAFNOSUPPORT`, `EINVAL`.
+fn check_numbers(family: u32, kind: u32) -> Result<(), Errno> {
     /// Families and types that Linux has numbers for (`NPROTO`, `SOCK_MAX`).
     const FAMILIES: u32 = 46;
     const TYPES: u32 = 11;
     if family >= FAMILIES {
         return Err(Errno::EAFNOSUPPORT);
     }
-    if kind >= TYPES {
-        return Err(Errno::EINVAL);
-    }
-    if family != AF_UNIX {
-        return Err(Errno::EAFNOSUPPORT);
-    }
+    if kind >= TYPES { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// The kind of unix socket (`unix_create`): `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`.
+fn unix_kind(kind: u32, protocol: u32) -> Result<Kind, Errno> {
     if protocol != 0 && protocol != AF_UNIX {
         return Err(Errno::EPROTONOSUPPORT);
     }
@@ -138,21 +138,48 @@ fn check_kind(family: u32, kind: u32, protocol: u32) -> Result<Kind, Errno> {
     }
 }
 
+/// A socket of the internet families (`inet_create`): `EINVAL`, `ESOCKTNOSUPPORT`, `EPROTONOSUPPORT`, `EPERM`.
+fn internet_socket(cx: &Cx<'_>, is_v6: bool, kind: u32, protocol: u32) -> Result<Arc<dyn Socket>, Errno> {
+    /// Protocols that Linux has numbers for (`IPPROTO_MAX`, without the multipath ones).
+    const PROTOCOLS: u32 = 256;
+    if protocol >= PROTOCOLS {
+        return Err(Errno::EINVAL);
+    }
+    match (kind, protocol) {
+        (SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(TcpSocket::new(is_v6)),
+        (SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(UdpSocket::new(is_v6)),
+        (SOCK_RAW, _) if !cx.private.cred.capable(Capabilities::NET_RAW) => Err(Errno::EPERM),
+        (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
+        _ => Err(Errno::ESOCKTNOSUPPORT),
+    }
+}
+
+/// A new socket.
+fn make(cx: &Cx<'_>, family: u32, kind: u32, protocol: u32) -> Result<Arc<dyn Socket>, Errno> {
+    check_numbers(family, kind)?;
+    match family {
+        AF_UNIX => Ok(UnixSocket::new(unix_kind(kind, protocol)?)),
+        AF_INET | AF_INET6 => internet_socket(cx, family == AF_INET6, kind, protocol),
+        _ => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
 /// socket(2). `EINVAL`, `EAFNOSUPPORT`, `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`, `EMFILE`.
 pub fn sys_socket(cx: &mut Cx<'_>, family: u32, kind: u32, protocol: u32) -> SyscallResult {
     let (kind, flags) = split_type(kind)?;
-    let kind = check_kind(family, kind, protocol)?;
-    let file = cx.socket_file(UnixSocket::new(kind), flags);
+    let socket = make(cx, family, kind, protocol)?;
+    let file = cx.socket_file(socket, flags);
     cx.install(file, flags.contains(SockFlags::SOCK_CLOEXEC))
 }
 
 /// socketpair(2). As socket(2); `EOPNOTSUPP` for families that cannot, `EFAULT`.
 pub fn sys_socketpair(cx: &mut Cx<'_>, family: u32, kind: u32, protocol: u32, fds: UserOut<[i32; 2]>) -> SyscallResult {
     let (kind, flags) = split_type(kind)?;
-    if matches!(family, AF_INET | AF_INET6) {
-        return Err(Errno::EOPNOTSUPP);
+    if family != AF_UNIX {
+        return make(cx, family, kind, protocol).and(Err(Errno::EOPNOTSUPP));
     }
-    let kind = check_kind(family, kind, protocol)?;
+    check_numbers(family, kind)?;
+    let kind = unix_kind(kind, protocol)?;
     let (first, second) = UnixSocket::pair(kind, cx.socket_caller().identity());
     let files = [cx.socket_file(first, flags), cx.socket_file(second, flags)];
     install_pair(cx, fds, files, flags.contains(SockFlags::SOCK_CLOEXEC))
@@ -188,23 +215,31 @@ async fn accept(cx: &mut Cx<'_>, fd: i32, address: Pointer, len: Pointer, flags:
     let (file, socket) = cx.socket(fd)?;
     let timeout_ns = socket.settings().receive_timeout_ns();
     let accepted = wait_on(cx, &*socket, !file.nonblocking(), timeout_ns, || socket.accept()).await?;
-    let peer = accepted.peer_address();
+    let peer = accepted.accepted_from();
     let file = cx.socket_file(accepted, flags);
     if address.0 != 0 {
-        write_address(&peer.map_err(|_| Errno::ECONNABORTED)?, address, len.0)?;
+        write_address(&peer?, address, len.0)?;
     }
     cx.install(file, flags.contains(SockFlags::SOCK_CLOEXEC))
 }
 
 /// connect(2). Waits while the listener's queue is full. `EBADF`, `ENOTSOCK`, `EINVAL`, `EFAULT`, `ECONNREFUSED`,
-/// `EPROTOTYPE`, `EISCONN`, `EPERM`, `EAGAIN`, and the errors of walking a path.
+/// `EPROTOTYPE`, `EISCONN`, `EPERM`, `EAGAIN`, `EINPROGRESS`, `EALREADY`, `EADDRNOTAVAIL`, `ENETUNREACH`, and the errors of walking a path.
 pub async fn sys_connect(cx: &mut Cx<'_>, fd: i32, address: Pointer, len: i32) -> SyscallResult {
     let (file, socket) = cx.socket(fd)?;
     let address = AddressIn::read(address.0, len)?;
     let timeout_ns = socket.settings().send_timeout_ns();
     loop {
         let connecting = socket.connect(&cx.socket_caller(), address.bytes())?;
-        let Connecting::Busy(listener) = connecting else { return Ok(0) };
+        let listener = match connecting {
+            Connecting::Done => return Ok(0),
+            Connecting::UnderWay(error) if file.nonblocking() => return Err(error),
+            Connecting::UnderWay(error) => {
+                let waited = wait_on(cx, &*socket, true, timeout_ns, || socket.connected()).await;
+                return waited.map(|()| 0).map_err(|failure| if failure == Errno::EAGAIN { error } else { failure });
+            }
+            Connecting::Busy(listener) => listener,
+        };
         let room = || if listener.has_room() { Ok(()) } else { Err(Errno::EAGAIN) };
         wait_on(cx, &*listener, !file.nonblocking(), timeout_ns, room).await?;
     }

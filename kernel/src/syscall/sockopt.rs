@@ -16,10 +16,11 @@ use crate::mem::{UserIn, UserOut, UserSlice};
 /// The timeout a negative one stands for: over at once.
 const AT_ONCE_NS: u64 = 1;
 
-/// The switches that are only kept.
+/// The switches.
 fn switch(settings: &Settings, option: u32) -> Option<&AtomicBool> {
     Some(match option {
-        SO_REUSEADDR | SO_REUSEPORT => &settings.reuse_address,
+        SO_REUSEADDR => &settings.reuse_address,
+        SO_REUSEPORT => &settings.reuse_port,
         SO_KEEPALIVE => &settings.keep_alive,
         SO_BROADCAST => &settings.broadcast,
         SO_PASSCRED => &settings.pass_credentials,
@@ -38,15 +39,13 @@ pub fn sys_getsockopt(
     len: UserIn<i32>,
 ) -> SyscallResult {
     let (_, socket) = cx.socket(fd)?;
-    if level != SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP);
-    }
     let room = usize::try_from(len.read()?).map_err(|_| Errno::EINVAL)?;
     let answer = match option {
+        _ if level != SOL_SOCKET => give(value, room, &socket.option(level, option)?.to_ne_bytes()),
         SO_PEERCRED => give(value, room, socket.peer_credentials().as_bytes()),
         SO_RCVTIMEO => give(value, room, timeval(socket.settings().receive_timeout_ns()).as_bytes()),
         SO_SNDTIMEO => give(value, room, timeval(socket.settings().send_timeout_ns()).as_bytes()),
-        SO_LINGER => give(value, room, Linger::default().as_bytes()),
+        SO_LINGER => give(value, room, linger(socket.settings()).as_bytes()),
         _ => give(value, room, &number(&*socket, option)?.to_ne_bytes()),
     }?;
     UserOut::<i32>::new(len.addr().0).write(&i32::try_from(answer).unwrap_or(i32::MAX))?;
@@ -58,6 +57,11 @@ fn give(to: Pointer, room: usize, value: &[u8]) -> Result<usize, Errno> {
     let part = &value[..value.len().min(room)];
     let copied = UserSlice::new(to.0, part.len() as u64).write_at(0, part);
     if copied == part.len() { Ok(copied) } else { Err(Errno::EFAULT) }
+}
+
+fn linger(settings: &Settings) -> Linger {
+    let seconds = settings.linger_seconds.load(Ordering::Relaxed);
+    Linger { l_onoff: i32::from(seconds >= 0), l_linger: seconds.max(0) }
 }
 
 fn timeval(timeout_ns: Option<u64>) -> Timeval {
@@ -93,7 +97,8 @@ pub fn sys_setsockopt(cx: &mut Cx<'_>, fd: i32, level: u32, option: u32, value: 
     let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
     let (_, socket) = cx.socket(fd)?;
     if level != SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP);
+        let value = read_number(level, value, len)?;
+        return socket.set_option(level, option, value).map(|()| 0);
     }
     let settings = socket.settings();
     if len < size_of::<i32>() {
@@ -117,11 +122,27 @@ pub fn sys_setsockopt(cx: &mut Cx<'_>, fd: i32, level: u32, option: u32, value: 
         SO_RCVTIMEO => settings.set_receive_timeout_ns(read_timeout(value, len)?),
         SO_SNDTIMEO => settings.set_send_timeout_ns(read_timeout(value, len)?),
         SO_LINGER if len < size_of::<Linger>() => return Err(Errno::EINVAL),
-        SO_LINGER | SO_DEBUG | SO_DONTROUTE | SO_OOBINLINE | SO_NO_CHECK | SO_PRIORITY | SO_TIMESTAMP => {}
+        SO_LINGER => {
+            let linger = UserIn::<Linger>::new(value.0).read()?;
+            let seconds = if linger.l_onoff == 0 { -1 } else { linger.l_linger.max(0) };
+            settings.linger_seconds.store(seconds, Ordering::Relaxed);
+        }
+        SO_DEBUG | SO_DONTROUTE | SO_OOBINLINE | SO_NO_CHECK | SO_PRIORITY | SO_TIMESTAMP => {}
         SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR | SO_ACCEPTCONN => return Err(Errno::ENOPROTOOPT),
         _ => return Err(Errno::ENOPROTOOPT),
     }
     Ok(0)
+}
+
+/// The value of an option of a family's own; ip(7)'s may be single bytes. `EINVAL`, `EFAULT`.
+fn read_number(level: u32, value: Pointer, len: usize) -> Result<i32, Errno> {
+    if len >= size_of::<i32>() {
+        return UserIn::<i32>::new(value.0).read();
+    }
+    if level != IPPROTO_IP || len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    UserIn::<u8>::new(value.0).read().map(i32::from)
 }
 
 /// A timeout in nanoseconds; 0 is for ever (`sock_set_timeout`). `EINVAL`, `EFAULT`, `EDOM`.

@@ -81,6 +81,10 @@ pub fn sys_semctl(cx: &mut Cx<'_>, id: i32, index: i32, command: u32, arg: u64) 
             sem::SETS.find(id)?.set_permissions(&new.sem_perm, &cred)?;
         }
         IPC_STAT => UserOut::new(arg).write(&sem::SETS.find(id)?.status(false, &cred)?)?,
+        IPC_INFO | SEM_INFO => {
+            UserOut::new(arg).write(&sem::info(command == SEM_INFO))?;
+            return encode(sem::SETS.highest_index());
+        }
         SEM_STAT | SEM_STAT_ANY => {
             let (id, set) = sem::SETS.at_index(id)?;
             UserOut::new(arg).write(&set.status(command == SEM_STAT_ANY, &cred)?)?;
@@ -139,8 +143,7 @@ pub async fn sys_msgsnd(cx: &mut Cx<'_>, id: i32, message: UserIn<i64>, len: usi
     Ok(0)
 }
 
-/// msgrcv(2) (`do_msgrcv`). Waits for a message. `EINVAL`, `EACCES`, `EIDRM`, `ENOMSG`, `E2BIG`, `EFAULT`; `ENOSYS`
-/// for `MSG_COPY`.
+/// msgrcv(2) (`do_msgrcv`). Waits for a message. `EINVAL`, `EACCES`, `EIDRM`, `ENOMSG`, `E2BIG`, `EFAULT`.
 pub async fn sys_msgrcv(
     cx: &mut Cx<'_>,
     id: i32,
@@ -152,23 +155,30 @@ pub async fn sys_msgrcv(
     if id < 0 || i64::try_from(len).is_err() {
         return Err(Errno::EINVAL);
     }
-    if flags.0 & MSG_COPY != 0 {
-        return Err(Errno::ENOSYS);
-    }
     let queue = msg::QUEUES.find(id)?;
     let (pid, cred) = (cx.process().pid, cx.private.cred.clone());
+    if flags.0 & MSG_COPY != 0 {
+        let copy = queue.peek(kind, len, flags.0, &cred)?;
+        return give(message, &copy);
+    }
     let wait = queue.receive(Choice::new(kind, flags.0), len, flags.0, pid, &cred);
     let received = cx.interruptible(wait).await.map_err(|_| Errno::ERESTARTNOHAND)??;
-    message.write(&received.kind)?;
-    write_all(message.addr().0.wrapping_add(KIND_BYTES), &received.text)?;
-    Ok(received.text.len())
+    give(message, &received)
+}
+
+/// Writes a message, and gives the length of its text. `EFAULT`.
+fn give(to: UserOut<i64>, message: &Message) -> SyscallResult {
+    to.write(&message.kind)?;
+    write_all(to.addr().0.wrapping_add(KIND_BYTES), &message.text)?;
+    Ok(message.text.len())
 }
 
 /// msgctl(2). `EINVAL`, `EFAULT`, `EACCES`, `EPERM`.
 pub fn sys_msgctl(cx: &mut Cx<'_>, id: i32, command: u32, arg: u64) -> SyscallResult {
-    const MSG_STAT: u32 = 11;
-    const MSG_STAT_ANY: u32 = 13;
     let cred = &cx.private.cred;
+    if id < 0 {
+        return Err(Errno::EINVAL);
+    }
     match command {
         IPC_RMID => msg::remove(id, cred)?,
         IPC_SET => {
@@ -176,6 +186,10 @@ pub fn sys_msgctl(cx: &mut Cx<'_>, id: i32, command: u32, arg: u64) -> SyscallRe
             msg::QUEUES.find(id)?.set(&new, cred)?;
         }
         IPC_STAT => UserOut::new(arg).write(&msg::QUEUES.find(id)?.status(false, cred)?)?,
+        IPC_INFO | MSG_INFO => {
+            UserOut::new(arg).write(&msg::info(command == MSG_INFO))?;
+            return encode(msg::QUEUES.highest_index());
+        }
         MSG_STAT | MSG_STAT_ANY => {
             let (id, queue) = msg::QUEUES.at_index(id)?;
             UserOut::new(arg).write(&queue.status(command == MSG_STAT_ANY, cred)?)?;

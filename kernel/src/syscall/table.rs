@@ -520,15 +520,15 @@ syscalls! {
     64 semget(key: i32, count: i32, flags: Flags) now sysv::sys_semget, full;
     65 semop(id: i32, operations: UserIn<Sembuf>, count: usize) boxed sysv::sys_semop, full;
     220 semtimedop(id: i32, operations: UserIn<Sembuf>, count: usize, timeout: Pointer) boxed sysv::sys_semtimedop, full;
-    66 semctl(id: i32, index: i32, command: u32, arg: u64) now sysv::sys_semctl, partial "no IPC_INFO, SEM_INFO";
+    66 semctl(id: i32, index: i32, command: u32, arg: u64) now sysv::sys_semctl, full;
     68 msgget(key: i32, flags: Flags) now sysv::sys_msgget, full;
     69 msgsnd(id: i32, message: UserIn<i64>, len: usize, flags: Flags) boxed sysv::sys_msgsnd, full;
     70 msgrcv(id: i32, message: UserOut<i64>, len: usize, kind: i64, flags: Flags) boxed sysv::sys_msgrcv,
-        partial "no MSG_COPY";
-    71 msgctl(id: i32, command: u32, arg: u64) now sysv::sys_msgctl, partial "no IPC_INFO, MSG_INFO";
+        full;
+    71 msgctl(id: i32, command: u32, arg: u64) now sysv::sys_msgctl, full;
 
     // socket
-    41 socket(family: u32, kind: u32, protocol: u32) now socket::sys_socket, partial "AF_UNIX only";
+    41 socket(family: u32, kind: u32, protocol: u32) now socket::sys_socket, partial "AF_UNIX, and AF_INET and AF_INET6 over loopback alone; no raw sockets";
     53 socketpair(family: u32, kind: u32, protocol: u32, fds: UserOut<[i32; 2]>) now socket::sys_socketpair, full;
     49 bind(fd: i32, address: Pointer, len: i32) now socket::sys_bind, full;
     50 listen(fd: i32, backlog: i32) now socket::sys_listen, full;
@@ -539,9 +539,9 @@ syscalls! {
     52 getpeername(fd: i32, address: Pointer, len: Pointer) now socket::sys_getpeername, full;
     48 shutdown(fd: i32, how: u32) now socket::sys_shutdown, full;
     54 setsockopt(fd: i32, level: u32, option: u32, value: Pointer, len: i32) now sockopt::sys_setsockopt,
-        partial "SOL_SOCKET only; SO_PEEK_OFF, SO_TIMESTAMP and filters are not there";
+        partial "SO_PEEK_OFF, SO_TIMESTAMP and filters are not there; TCP_INFO and TCP_CONGESTION neither; those of IP and TCP are only kept";
     55 getsockopt(fd: i32, level: u32, option: u32, value: Pointer, len: UserIn<i32>) now sockopt::sys_getsockopt,
-        partial "SOL_SOCKET only";
+        partial "of the levels of IP and TCP numbers alone; no TCP_INFO or TCP_CONGESTION";
     44 sendto(fd: i32, buffer: Pointer, len: usize, flags: Flags, address: Pointer, address_len: i32)
         boxed message::sys_sendto, partial "no MSG_OOB";
     45 recvfrom(fd: i32, buffer: Pointer, len: usize, flags: Flags, address: Pointer, address_len: Pointer)

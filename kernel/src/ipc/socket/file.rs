@@ -8,6 +8,7 @@ use abi::socket::{MsgFlags, SIOCINQ, SIOCOUTQ, Ucred};
 
 use super::{Caller, Files, Kind, Outgoing, Socket};
 use crate::fs::{self, Cred, File, FileOps, FileTraits, FsContext, ReadyQueue, Sink, Source};
+use crate::ipc::inet::interface;
 use crate::mem::UserOut;
 
 /// The object behind a socket's descriptor.
@@ -38,6 +39,9 @@ impl FileOps for SocketFile {
 
     /// recv(2) without flags. Open files handed over with the bytes are closed, as on Linux.
     fn try_read(&self, _file: &File, sink: &mut dyn Sink, _offset: u64) -> Result<usize, Errno> {
+        if sink.remaining() == 0 {
+            return Ok(0);
+        }
         self.socket.receive(sink, MsgFlags::empty()).map(|received| received.len)
     }
 
@@ -65,7 +69,7 @@ impl FileOps for SocketFile {
         let bytes = match request {
             SIOCINQ => self.socket.receivable()?,
             SIOCOUTQ => self.socket.unreceived(),
-            _ => return Err(Errno::ENOTTY),
+            _ => return interface::ioctl(request, arg).unwrap_or(Err(Errno::ENOTTY)),
         };
         UserOut::<i32>::new(arg).write(&i32::try_from(bytes).unwrap_or(i32::MAX))?;
         Ok(0)

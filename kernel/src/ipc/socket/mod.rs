@@ -3,10 +3,12 @@
 //! A family implements [`Socket`]: non-blocking tries, as files have them. [`SocketFile`] makes an open file of one.
 //! Blocking, timeouts, user addresses and control messages are the callers' (`syscall/socket.rs`).
 
+mod buffer;
 mod file;
 mod flight;
 mod settings;
 
+pub use buffer::Buffer;
 pub use file::SocketFile;
 pub use flight::Files;
 pub use settings::{MIN_RECEIVE_BYTES, MIN_SEND_BYTES, Settings};
@@ -99,6 +101,9 @@ pub struct Incoming {
 pub enum Connecting {
     /// It stands.
     Done,
+    /// It is under way: what a caller who does not wait is told (`EINPROGRESS`, `EALREADY`). The others wait for
+    /// [`Socket::connected`].
+    UnderWay(Errno),
     /// The listener's queue is full: try again when it [accepts](Socket::has_room).
     Busy(Arc<dyn Socket>),
 }
@@ -128,6 +133,10 @@ pub trait Socket: Send + Sync {
     fn accept(&self) -> Result<Arc<dyn Socket>, Errno>;
     /// Connects it.
     fn connect(&self, caller: &Caller<'_>, address: &[u8]) -> Result<Connecting, Errno>;
+    /// How a connection that was under way ended; `EAGAIN` while it is.
+    fn connected(&self) -> Result<(), Errno> {
+        Ok(())
+    }
     /// Whether a listener takes a further connection into its queue, or will never again.
     fn has_room(&self) -> bool;
     /// Whether it listens.
@@ -136,6 +145,18 @@ pub trait Socket: Send + Sync {
     fn local_address(&self) -> Vec<u8>;
     /// Its peer's address. `ENOTCONN`.
     fn peer_address(&self) -> Result<Vec<u8>, Errno>;
+    /// Whom accept(2) shows as the peer of a connection, even if that is gone again. `ECONNABORTED`.
+    fn accepted_from(&self) -> Result<Vec<u8>, Errno> {
+        self.peer_address().map_err(|_| Errno::ECONNABORTED)
+    }
+    /// The value of an option of a level of the family's own. `EOPNOTSUPP` without any, `ENOPROTOOPT`.
+    fn option(&self, _level: u32, _option: u32) -> Result<i32, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+    /// Sets such an option. `EOPNOTSUPP`, `ENOPROTOOPT`, `EINVAL`.
+    fn set_option(&self, _level: u32, _option: u32, _value: i32) -> Result<(), Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
     /// Who connected, or listened.
     fn peer_credentials(&self) -> Ucred;
 

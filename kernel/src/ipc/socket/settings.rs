@@ -1,6 +1,6 @@
 //! [`Settings`]: what setsockopt(2) sets on any socket.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 /// The buffer size a socket starts with (/proc/sys/net/core/wmem_default).
 const DEFAULT_BYTES: usize = 212_992;
@@ -21,8 +21,12 @@ pub struct Settings {
     send_timeout_ns: AtomicU64,
     /// Receivers are told who sent (`SO_PASSCRED`).
     pub pass_credentials: AtomicBool,
-    /// Set and given back; no effect.
+    /// Others that say the same may be bound to the same address (`SO_REUSEADDR`).
     pub reuse_address: AtomicBool,
+    /// As that, also for listeners (`SO_REUSEPORT`).
+    pub reuse_port: AtomicBool,
+    /// `SO_LINGER`: for how many seconds closing waits; negative if it is not set.
+    pub linger_seconds: AtomicI32,
     /// Set and given back; no effect.
     pub keep_alive: AtomicBool,
     /// Set and given back; no effect.
@@ -40,6 +44,8 @@ impl Default for Settings {
             send_timeout_ns: AtomicU64::new(0),
             pass_credentials: AtomicBool::new(false),
             reuse_address: AtomicBool::new(false),
+            reuse_port: AtomicBool::new(false),
+            linger_seconds: AtomicI32::new(-1),
             keep_alive: AtomicBool::new(false),
             broadcast: AtomicBool::new(false),
             receive_low_water: AtomicUsize::new(1),
@@ -48,6 +54,31 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Settings with other buffer sizes to start with.
+    pub fn with_sizes(send_bytes: usize, receive_bytes: usize) -> Self {
+        let settings = Self::default();
+        settings.send_bytes.store(send_bytes, Ordering::Relaxed);
+        settings.receive_bytes.store(receive_bytes, Ordering::Relaxed);
+        settings
+    }
+
+    /// A copy: what an accepted connection has from its listener.
+    pub fn inherit(&self) -> Self {
+        let copy = Self::with_sizes(self.send_bytes(), self.receive_bytes());
+        for (to, from) in [
+            (&copy.pass_credentials, &self.pass_credentials),
+            (&copy.reuse_address, &self.reuse_address),
+            (&copy.reuse_port, &self.reuse_port),
+            (&copy.keep_alive, &self.keep_alive),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        copy.linger_seconds.store(self.linger_seconds.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy.set_receive_timeout_ns(self.receive_timeout_ns.load(Ordering::Relaxed));
+        copy.set_send_timeout_ns(self.send_timeout_ns.load(Ordering::Relaxed));
+        copy
+    }
+
     /// The send buffer's size.
     #[inline]
     pub fn send_bytes(&self) -> usize {

@@ -105,6 +105,19 @@ impl<T: Object> Registry<T> {
     pub fn all(&self) -> alloc::vec::Vec<Arc<T>> {
         self.0.lock().objects.values().cloned().collect()
     }
+
+    /// Every object with its identifier, by index: /proc/sysvipc.
+    pub fn entries(&self) -> alloc::vec::Vec<(i32, Arc<T>)> {
+        let table = self.0.lock();
+        let mut entries: alloc::vec::Vec<_> = table.objects.iter().map(|(id, object)| (*id, object.clone())).collect();
+        entries.sort_by_key(|(id, _)| id & ((1 << INDEX_BITS) - 1));
+        entries
+    }
+
+    /// The highest index in use; 0 if none is (the `INFO` commands give it).
+    pub fn highest_index(&self) -> i32 {
+        self.0.lock().objects.keys().map(|id| id & ((1 << INDEX_BITS) - 1)).max().unwrap_or(0)
+    }
 }
 
 impl<T> Table<T> {

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use abi::Errno;
-use abi::ipc::{IpcFlags, IpcPerm, MSG_EXCEPT, MSG_NOERROR, MSGMNB, MSGMNI, MsqidDs};
+use abi::ipc::{IpcFlags, IpcPerm, MSG_EXCEPT, MSG_NOERROR, MSGMAX, MSGMNB, MSGMNI, Msginfo, MsqidDs};
 
 use super::{ALTER, Object, READ, Registry, check, check_owner, now_s, update};
 use crate::fs::{Capabilities, Cred};
@@ -152,6 +152,25 @@ impl Queue {
         Ok(message)
     }
 
+    /// The message at that place of the queue, which stays there (`MSG_COPY`). `EACCES`, `EIDRM`, `ENOMSG`, `E2BIG`;
+    /// `EINVAL` where it would have to be cut.
+    pub fn peek(&self, index: i64, limit: usize, flags: u32, cred: &Cred) -> Result<Message, Errno> {
+        if flags & MSG_EXCEPT != 0 || flags & IpcFlags::IPC_NOWAIT.bits() == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let state = self.state.lock();
+        check(&state.status.msg_perm, READ, cred)?;
+        if state.removed {
+            return Err(Errno::EIDRM);
+        }
+        let found = usize::try_from(index).ok().and_then(|index| state.messages.get(index)).ok_or(Errno::ENOMSG)?;
+        match found.text.len() > limit {
+            true if flags & MSG_NOERROR == 0 => Err(Errno::E2BIG),
+            true => Err(Errno::EINVAL),
+            false => Ok(found.clone()),
+        }
+    }
+
     /// `IPC_STAT`. `EACCES` unless `unchecked`.
     pub fn status(&self, unchecked: bool, cred: &Cred) -> Result<MsqidDs, Errno> {
         let state = self.state.lock();
@@ -175,6 +194,31 @@ impl Queue {
         self.changed.wake_all();
         Ok(())
     }
+}
+
+/// `IPC_INFO`: the limits; `MSG_INFO`: with how much there is in three places (`msgctl_info`).
+pub fn info(in_use: bool) -> Msginfo {
+    let bounded = |value: u64| i32::try_from(value).unwrap_or(i32::MAX);
+    let mut info = Msginfo {
+        msgpool: bounded(MSGMNI * MSGMNB / 1024),
+        msgmap: bounded(MSGMNB),
+        msgmax: bounded(MSGMAX),
+        msgmnb: bounded(MSGMNB),
+        msgmni: bounded(MSGMNI),
+        msgssz: 16,
+        msgtql: bounded(MSGMNB),
+        msgseg: u16::MAX,
+        __pad: 0,
+    };
+    if in_use {
+        let all = QUEUES.all();
+        let sums = all
+            .iter()
+            .map(|queue| queue.state.lock().status)
+            .fold((0, 0), |(messages, bytes), status| (messages + status.msg_qnum, bytes + status.msg_cbytes));
+        (info.msgpool, info.msgmap, info.msgtql) = (bounded(all.len() as u64), bounded(sums.0), bounded(sums.1));
+    }
+    info
 }
 
 /// `IPC_RMID`: removes a queue; who waits on it learns of that. `EINVAL`, `EPERM`.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::Errno;
-use abi::ipc::{IpcFlags, IpcPerm, SEM_UNDO, SEMMNI, SEMMSL, SEMVMX, Sembuf, SemidDs};
+use abi::ipc::{IpcFlags, IpcPerm, SEM_UNDO, SEMMNI, SEMMNS, SEMMSL, SEMOPM, SEMVMX, Sembuf, SemidDs, Seminfo};
 
 use super::{ALTER, Object, READ, Registry, check, check_owner, now_s, update};
 use crate::fs::Cred;
@@ -66,6 +66,31 @@ pub fn get(key: i32, count: i32, flags: u32, cred: &Cred) -> Result<i32, Errno> 
     SETS.get(key, flags, cred, SEMMNI, fits, |permissions| {
         if count == 0 { Err(Errno::EINVAL) } else { Ok(SemaphoreSet::new(count, permissions)) }
     })
+}
+
+/// `IPC_INFO`: the limits; `SEM_INFO`: with how much there is in two places (`semctl_info`).
+pub fn info(in_use: bool) -> Seminfo {
+    /// Bytes of a process's adjustments (`SEMUSZ`).
+    const UNDO_BYTES: i32 = 20;
+    let bounded = |value: u64| i32::try_from(value).unwrap_or(i32::MAX);
+    let mut info = Seminfo {
+        semmap: bounded(SEMMNS),
+        semmni: bounded(SEMMNI),
+        semmns: bounded(SEMMNS),
+        semmnu: bounded(SEMMNS),
+        semmsl: bounded(SEMMSL),
+        semopm: bounded(SEMOPM),
+        semume: bounded(SEMOPM),
+        semusz: UNDO_BYTES,
+        semvmx: bounded(SEMVMX),
+        semaem: bounded(SEMVMX),
+    };
+    if in_use {
+        let all = SETS.all();
+        info.semusz = bounded(all.len() as u64);
+        info.semaem = bounded(all.iter().map(|set| set.count() as u64).sum());
+    }
+    info
 }
 
 impl Object for SemaphoreSet {

@@ -21,11 +21,11 @@ use abi::Errno;
 use abi::poll::PollEvents;
 use abi::socket::{AF_UNIX, MsgFlags, Ucred};
 
-use super::socket::{Caller, Connecting, Incoming, Kind, Outgoing, Settings, Shut, Socket};
+use super::socket::{Buffer, Caller, Connecting, Incoming, Kind, Outgoing, Settings, Shut, Socket};
 use crate::fs::{ReadyQueue, Sink, Source};
 use crate::sync::{Rank, SpinLock};
 use address::Name;
-use message::{Buffer, Message};
+use message::Message;
 
 /// What readers wait for.
 const READABLE: PollEvents = PollEvents::POLLIN.union(PollEvents::POLLRDNORM);

@@ -7,10 +7,10 @@ use core::sync::atomic::Ordering;
 use abi::Errno;
 use abi::socket::{MsgFlags, Ucred};
 
-use super::message::{Buffer, Message, OVERHEAD_BYTES};
+use super::message::{Message, OVERHEAD_BYTES};
 use super::{Phase, READABLE, State, UnixSocket, WRITABLE, address};
 use crate::fs::{Sink, Source};
-use crate::ipc::socket::{Incoming, Kind, Outgoing};
+use crate::ipc::socket::{Buffer, Incoming, Kind, Outgoing};
 
 /// The largest piece of a stream that is put into the inbox at once.
 const PIECE_BYTES: usize = 32 * 1024;
