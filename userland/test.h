@@ -1,7 +1,6 @@
 /*
  * The one header of the C test programs: tests that are functions named as sentences.
  *
- *     // cpus: 1 2 4
  *     #include "test.h"
  *
  *     TEST(join_returns_the_value_of_the_thread) {
@@ -18,7 +17,7 @@
  * CHILD_CHECK, which ends the child with status 101.
  *
  * Words for the harness, in comments at the top of a file (all optional):
- *     // cpus: 1 2 4       numbers of virtual CPUs to run with (default 1 2)
+ *     // cpus: 1 2         numbers of virtual CPUs to run with (default 1 2 4)
  *     // args: a b c       arguments
  *     // status: 3         the exit status expected (default 0; 128+n for death by signal n)
  *     // stdin: text       standard input, with \n and \t (default: empty)

@@ -194,6 +194,14 @@ impl<P: Platform> Executor<P> {
         handle
     }
 
+    /// The bytes a task with a future of type `F` takes: the four words `async-task` keeps, what the executor and the
+    /// caller keep with it, and the future.
+    pub const fn task_bytes<F>() -> usize {
+        let head = 4 * size_of::<usize>() + size_of::<Meta<P>>();
+        let future = size_of::<(usize, F)>();
+        head.next_multiple_of(align_of::<F>()) + future
+    }
+
     /// Runs tasks on CPU `cpu`, which calls this, for ever.
     pub fn run(&'static self, cpu: usize) -> ! {
         self.bring_up(cpu);

@@ -4,7 +4,8 @@
 //!
 //! Invariants, upheld in this file alone:
 //! - H1: a node is reachable from a heap only while `armed` is true, and `armed` changes only under that heap's lock.
-//! - H2: `home` names the heap an armed node is in; its owner alone changes it, while the node is not armed.
+//! - H2: `home` names the heap an armed node is in, or was last in; its owner alone changes it and `deadline_ns`, while the
+//!   node is not armed.
 //! - H3: whoever takes a node out stores `armed = false` last (release) and does not touch the node afterwards.
 //! - H4: an armed node is pinned and alive: `TimerEntry::drop` does not return before it is taken out.
 //! - H5: heaps outlive the entries (`TimerEntry` carries the borrow).
@@ -175,10 +176,10 @@ unsafe impl Send for TimerEntry<'_> {}
 unsafe impl Sync for TimerEntry<'_> {}
 
 impl<'q> TimerEntry<'q> {
-    /// A timer that is not armed.
-    pub(crate) fn new() -> Self {
+    /// A timer for `deadline_ns` that is not armed.
+    pub(crate) fn new(deadline_ns: u64) -> Self {
         let node = Node {
-            deadline_ns: Cell::new(0),
+            deadline_ns: Cell::new(deadline_ns),
             child: Cell::new(None),
             next: Cell::new(None),
             prev: Cell::new(None),
@@ -190,17 +191,35 @@ impl<'q> TimerEntry<'q> {
         Self { node, _heaps: PhantomData }
     }
 
+    /// What the timer is for.
+    #[inline]
+    pub(crate) fn deadline_ns(&self) -> u64 {
+        self.node.deadline_ns.get()
+    }
+
+    /// Whether the timer has been armed since it was made or reset: it has fired if it is not in a heap any more.
+    #[inline]
+    pub(crate) fn was_armed(&self) -> bool {
+        !self.node.home.get().is_null()
+    }
+
     /// Whether the timer is in a heap. A `false` stays so until the owner arms it again.
     #[inline]
     pub(crate) fn is_armed(&self) -> bool {
         self.node.armed.load(Ordering::Acquire)
     }
 
-    /// Arms the timer in `heap` for `deadline_ns`, having disarmed it where it was.
-    pub(crate) fn arm(mut self: Pin<&mut Self>, heap: &'q TimerHeap, deadline_ns: u64, waker: Waker) {
-        self.as_mut().disarm();
+    /// Disarms the timer, and sets what it is for.
+    pub(crate) fn reset(self: Pin<&mut Self>, deadline_ns: u64) {
+        self.disarm_node();
+        self.node.home.set(core::ptr::null());
+        self.node.deadline_ns.set(deadline_ns);
+    }
+
+    /// Arms the timer, which is not, in `heap`.
+    pub(crate) fn arm(self: Pin<&mut Self>, heap: &'q TimerHeap, waker: Waker) {
         let node = &self.node;
-        node.deadline_ns.set(deadline_ns);
+        assert!(!self.is_armed(), "a timer is in one heap at a time");
         node.home.set(heap);
         // SAFETY: not armed, so its owner's alone (H1, H3), and `self` is exclusive.
         unsafe { *node.waker.get() = Some(waker) };
@@ -230,10 +249,6 @@ impl<'q> TimerEntry<'q> {
     }
 
     /// Takes the timer out of its heap, if it is in one. Afterwards it does not wake any more.
-    pub(crate) fn disarm(self: Pin<&mut Self>) {
-        self.disarm_node();
-    }
-
     fn disarm_node(&self) {
         let Some(home) = self.home() else { return };
         let mut locked = home.heap.lock();

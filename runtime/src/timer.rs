@@ -13,7 +13,7 @@ use crate::{Executor, Platform};
 impl<P: Platform> Executor<P> {
     /// Sleeps until the platform's clock shows `deadline_ns`; `u64::MAX` is for ever.
     pub fn sleep_until(&self, deadline_ns: u64) -> Sleep<'_, P> {
-        Sleep { executor: self, deadline_ns, armed: false, entry: TimerEntry::new() }
+        Sleep { executor: self, entry: TimerEntry::new(deadline_ns) }
     }
 
     /// Gives `future` until `deadline_ns` to finish. The future is polled first: a result beats the deadline.
@@ -27,9 +27,6 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Sleep<'e, P: Platform> {
         executor: &'e Executor<P>,
-        deadline_ns: u64,
-        // Whether the timer was armed, so that it has fired if it is not any more.
-        armed: bool,
         #[pin]
         entry: TimerEntry<'e>,
     }
@@ -38,15 +35,12 @@ pin_project! {
 impl<P: Platform> Sleep<'_, P> {
     /// When it ends.
     pub fn deadline_ns(&self) -> u64 {
-        self.deadline_ns
+        self.entry.deadline_ns()
     }
 
     /// Moves the end; an armed timer is armed anew at the next poll.
     pub fn reset(self: Pin<&mut Self>, deadline_ns: u64) {
-        let this = self.project();
-        this.entry.disarm();
-        *this.armed = false;
-        *this.deadline_ns = deadline_ns;
+        self.project().entry.reset(deadline_ns);
     }
 }
 
@@ -55,10 +49,10 @@ impl<P: Platform> Future for Sleep<'_, P> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        let deadline_ns = *this.deadline_ns;
-        if *this.armed {
+        if this.entry.was_armed() {
             return if this.entry.set_waker(cx.waker()) { Poll::Pending } else { Poll::Ready(()) };
         }
+        let deadline_ns = this.entry.deadline_ns();
         if deadline_ns == u64::MAX {
             return Poll::Pending;
         }
@@ -67,8 +61,7 @@ impl<P: Platform> Future for Sleep<'_, P> {
         }
         let cpu = this.executor.platform().cpu();
         let executor: &_ = this.executor;
-        this.entry.arm(&executor.cpus[cpu].timers, deadline_ns, cx.waker().clone());
-        *this.armed = true;
+        this.entry.arm(&executor.cpus[cpu].timers, cx.waker().clone());
         executor.arm(cpu, deadline_ns);
         Poll::Pending
     }

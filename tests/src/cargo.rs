@@ -1,9 +1,10 @@
-//! The host's own tests: `cargo test` of the workspace, its output passed on and its results added up. Tests that hang are
-//! ended, with all that cargo has started, and count as a failure.
+//! The host's own tests: `cargo test` of the workspace, and the models of the runtime's races that `loom` explores. Their
+//! output is passed on and their results are added up. Tests that hang are ended, with all that cargo has started, and count
+//! as a failure.
 
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -18,8 +19,25 @@ const SILENCE: Duration = Duration::from_secs(600);
 
 /// Runs `cargo test` for every crate. A crate that does not compile counts as one failure, and so do tests that hang.
 pub fn test(filters: &[String]) -> io::Result<Tally> {
+    let mut workspace = build::cargo("test");
+    workspace.args(["--quiet", "--workspace", "--no-fail-fast", "--"]).args(filters);
+    let mut tally = run(workspace)?;
+    tally += run(loom(filters))?;
+    println!("host: {} passed, {} failed", tally.passed, tally.failed);
+    Ok(tally)
+}
+
+/// The models. They want a flag for every crate, and so a folder of their own to be built in.
+fn loom(filters: &[String]) -> Command {
     let mut cargo = build::cargo("test");
-    cargo.args(["--quiet", "--workspace", "--no-fail-fast", "--"]).args(filters);
+    cargo.args(["--quiet", "--package", "runtime", "--release", "--test", "loom", "--no-fail-fast"]);
+    cargo.arg("--target-dir").arg(build::target().join("loom")).env("RUSTFLAGS", "--cfg loom");
+    cargo.arg("--").args(filters);
+    cargo
+}
+
+/// Runs a `cargo test`.
+fn run(mut cargo: Command) -> io::Result<Tally> {
     let mut child = cargo.process_group(0).stdout(Stdio::piped()).spawn()?;
     let mut tally = Tally::default();
     if let Some(output) = child.stdout.take() {
@@ -42,7 +60,6 @@ pub fn test(filters: &[String]) -> io::Result<Tally> {
         println!("FAIL cargo test ({status})");
         tally.failed = 1;
     }
-    println!("host: {} passed, {} failed", tally.passed, tally.failed);
     Ok(tally)
 }
 

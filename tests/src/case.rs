@@ -57,7 +57,7 @@ fn read(name: &str, program: PathBuf, source: &str) -> io::Result<Case> {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| wrong(key, &text)),
     };
-    let cpus = word("cpus").unwrap_or_else(|| "1 2".into());
+    let cpus = word("cpus").unwrap_or_else(|| "1 2 4".into());
     let status = number("status", 0)?;
     let only = word("only");
     Ok(Case {
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_a_source_does_not_say_has_a_default() {
         let case = read("x", PathBuf::new(), "#include \"test.h\"\n").expect("nothing wrong in it");
-        assert_eq!((case.cpus, case.status, case.timeout), (vec![1, 2], 0, Duration::from_secs(30)));
+        assert_eq!((case.cpus, case.status, case.timeout), (vec![1, 2, 4], 0, Duration::from_secs(30)));
     }
 
     #[test]

@@ -1,4 +1,3 @@
-// cpus: 1
 /* Pointers to nowhere, into the kernel and to non-canonical addresses, given to system calls: EFAULT from each. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Clocks and sleeping: clock_gettime(2), nanosleep(2), clock_nanosleep(2). */
 #include "test.h"
 #include <sys/timex.h>

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* Condition variables: signal, broadcast, time limits, a queue of producers and consumers. */
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Core dumps: when there is one, what wait tells of it, its name, and what is in it. */
 #include "test.h"
 #include "linux.h"

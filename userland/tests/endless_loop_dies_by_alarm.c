@@ -1,4 +1,3 @@
-// cpus: 1 2
 // status: 142
 /* A loop that makes no system call is ended by a signal from the clock. */
 #include <unistd.h>

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* epoll(7), poll(2), select(2), eventfd(2), signalfd(2). */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* execve(2), execveat(2): arguments, what stays and what goes, scripts, errors. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 // status: 9
 /* exit_group from one thread ends siblings that sleep, spin and wait. */
 #include <pthread.h>

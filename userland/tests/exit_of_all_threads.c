@@ -1,4 +1,3 @@
-// cpus: 1 2
 // status: 0
 /* A process whose threads all call pthread_exit ends with status 0. */
 #include <pthread.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 44
 /* exit_group takes the low eight bits of its argument. */
 #include <stdlib.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 3
 /* exit_group's status reaches whoever waits. */
 #include <unistd.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 134
 /* abort is SIGABRT. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 133
 /* A breakpoint is SIGTRAP. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* Interrupts cannot be turned off. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A store to the port the kernel reports by is SIGSEGV, not a report. */
 #include <string.h>

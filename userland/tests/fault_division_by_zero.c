@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 136
 /* A division by zero is SIGFPE. */
 #include <string.h>

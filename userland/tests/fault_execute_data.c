@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* Data cannot be executed. */
 #include <string.h>

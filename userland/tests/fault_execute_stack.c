@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* The stack cannot be executed. */
 #include <string.h>

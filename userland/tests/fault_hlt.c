@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A privileged instruction is SIGSEGV. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A jump into the kernel's half is SIGSEGV. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A jump to a non-canonical address is SIGSEGV. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A jump to an unmapped address is SIGSEGV. */
 #include <string.h>

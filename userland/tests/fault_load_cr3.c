@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* The page table root cannot be loaded. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A load from a non-canonical address is SIGSEGV. */
 #include <string.h>

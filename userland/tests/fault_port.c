@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* Access to an I/O port is SIGSEGV. */
 #include <string.h>

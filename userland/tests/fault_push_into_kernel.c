@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A push into the kernel half is SIGSEGV, though no handler could run. */
 #include <string.h>

@@ -1,5 +1,4 @@
 // not yet: QEMU (TCG) raises a general protection fault here where a processor raises a stack fault
-// cpus: 1
 // status: 135
 /* A push to a non-canonical address is a stack fault, which Linux makes SIGBUS (unlike a load: SIGSEGV). */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* Model-specific registers cannot be read. */
 #include <string.h>

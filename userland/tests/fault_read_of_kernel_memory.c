@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A load from the kernel's half is SIGSEGV. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 133
 /* The trap flag is SIGTRAP after an instruction. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 133
 /* The trap flag set before a system call traps after it, in user mode. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 // cflags: -O0 -Wno-infinite-recursion
 /* Endless recursion ends at the stack's limit with SIGSEGV. */

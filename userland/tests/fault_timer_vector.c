@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A device's vector cannot be raised. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 132
 /* An undefined instruction is SIGILL. */
 #include <string.h>

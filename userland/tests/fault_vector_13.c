@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A software interrupt of a vector users may not raise is SIGSEGV. */
 #include <string.h>

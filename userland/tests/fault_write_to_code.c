@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* Code cannot be written. */
 #include <string.h>

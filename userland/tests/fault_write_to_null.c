@@ -1,4 +1,3 @@
-// cpus: 1
 // status: 139
 /* A store through NULL is SIGSEGV. */
 #include <string.h>

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Files: open, read, write, seek, truncate, dup, fcntl, locks, copying. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* fork, vfork, clone, clone3: what parent and child share, and which combinations are refused. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* futex(2): wait and wake, bitsets, time limits, arguments. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 // timeout: 120
 /* Priority-inheritance futexes, requeue onto them, and futex_waitv(2). */
 #include "test.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 // only: rustos
 // timeout: 60
 // alone: it kills every other process

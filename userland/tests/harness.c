@@ -1,4 +1,3 @@
-// cpus: 1
 /* The test header itself: order, arguments of checks, threads that report. */
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 /* The smallest program with a libc: a line of output, status 0. */
 #include <stdio.h>
 

@@ -1,4 +1,3 @@
-// cpus: 1 2
 // timeout: 120
 /* Every system call there is, with arguments that make no sense, each in a child of its own: whatever it does to the child,
  * the parent and the kernel live on. */

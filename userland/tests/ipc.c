@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* System V semaphores and message queues. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 // timeout: 120
 /* Whole lives over and over: threads, processes, programs, maps; afterwards memory and numbers are where they were. */
 #include "test.h"

@@ -1,4 +1,3 @@
-// cpus: 1
 // only: rustos
 // mem: 1G
 // timeout: 120

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 // timeout: 60
 /* A thousand threads alive at once. */
 #include "test.h"

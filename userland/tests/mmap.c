@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 // timeout: 120
 /* mmap(2), munmap(2), mprotect(2), brk(2): what is mapped, how, and in which order errors come. */
 #include "test.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* mremap(2), madvise(2), mlock(2), msync(2), memfd_create(2), process_vm_readv(2), shared memory. */
 #include "test.h"
 #include "linux.h"

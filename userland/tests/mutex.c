@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* Mutexes of every type, under contention and with time limits. */
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,3 @@
-// cpus: 1
 /* unshare(2): what is shared by clone can be parted later. */
 #include "test.h"
 #include "linux.h"

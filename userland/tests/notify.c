@@ -1,4 +1,3 @@
-// cpus: 1
 /* inotify(7) and extended attributes. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Paths and folders: mkdir, link, symlink, rename, unlink, getdents64, stat, permissions, times. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* Pipes and FIFOs: capacity, atomicity, ends, packets, flags. */
 #include "test.h"
 #include "linux.h"

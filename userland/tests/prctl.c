@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* prctl(2), limits with an effect, identity, scheduling parameters, membarrier(2). */
 #include "test.h"
 #include "linux.h"

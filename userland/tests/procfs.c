@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* /proc: what it tells of the process, its threads, maps and descriptors, and of the system. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* ptrace(2), as far as strace and a debugger need it. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* ptrace(2): threads, group stops, waits, deaths, and the registers and signals a debugger changes. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Pseudo-terminals: line discipline, control characters, job control, controlling terminal. */
 #include "test.h"
 #include "linux.h"

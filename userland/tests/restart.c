@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* What a signal with a handler does to each blocking call: EINTR, or a restart under SA_RESTART (signal(7)). */
 #include "test.h"
 #include "linux.h"

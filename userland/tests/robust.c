@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Robust mutexes: the death of the owner is told to the next one (set_robust_list(2)). */
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Restartable sequences, rseq(2): registration, the fields the kernel keeps, and when a sequence is aborted. musl
  * registers no area of its own, so the tests have the call to themselves. */
 #include "test.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Seccomp: strict mode, filters and what each of their actions does, filters of several threads, inheritance. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1
 /* Process groups and sessions: setpgid(2), setsid(2), getpgid(2), getsid(2), orphaned groups. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 // share: folder
 /*
  * A folder of the host: every call of the files families on it, as on any file system. On RustOS it is the folder that the

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 // cflags: -Wno-infinite-recursion -Wno-array-bounds
 /* Signals: actions, masks, queues, siginfo, alternate stacks, who gets them. */
 #include "test.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Actions, masks and pending signals: rt_sigaction(2), rt_sigprocmask(2), rt_sigpending(2), sigaltstack(2). */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1
 /* The frame a handler runs on: what it shows, what a handler may change in it, and frames nobody could return to. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* What a signal does to a call that waits: EINTR, restart, or going on with what was left (signal(7)). */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 // cflags: -Wno-array-bounds
 /* Hostile signal frames: rt_sigreturn trusts nothing; the process dies or goes on, the kernel stays. */
 #include "test.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2
 // alone: standard input comes from the host
 // stdin: one\ntwo\n
 /* Standard input of the first program: what the host gave is there, however early it came. */

@@ -1,4 +1,3 @@
-// cpus: 1 2
 // alone: the standard descriptors are the host's
 // stdin: one\ntwo\n
 /* The standard descriptors through /dev and /proc. */

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* Read-write locks, barriers, once, semaphores. */
 #include "test.h"
 #include <pthread.h>

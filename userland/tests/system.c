@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* What the system says of itself: uname, sysinfo, getrandom, limits, CPUs, the auxiliary vector. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* Threads: creation, joining, detaching, attributes, identity. */
 #include "test.h"
 #include <pthread.h>

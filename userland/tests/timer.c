@@ -1,4 +1,3 @@
-// cpus: 1 2
 /* Timers: alarm, setitimer, timer_create, timerfd, CPU-time timers. */
 #include "test.h"
 #include "linux.h"

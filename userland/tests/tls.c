@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* Thread-local storage: __thread variables, pthread keys and their destructors, errno. */
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* Sockets of the unix family: streams, datagrams, packets, names, descriptors and credentials sent along. */
 #include "test.h"
 #include "linux.h"

@@ -1,4 +1,3 @@
-// cpus: 1 2 4
 /* wait4(2) and waitid(2): whom they wait for, what they report, what they leave. */
 #include "test.h"
 #include "linux.h"

@@ -23,7 +23,7 @@ pub use cmdline::CommandLine;
 use crate::dev::virtio::{self, Parameter};
 use crate::mem::{self, Block, MemoryRegion};
 use crate::sync::executor;
-use crate::{arch, dev, ipc, syscall, time};
+use crate::{arch, dev, ipc, process, syscall, time};
 
 /// ISA interrupts of COM1 and COM2.
 const UART_INTERRUPTS: [u8; 2] = [4, 3];
@@ -42,6 +42,7 @@ fn kernel_main(boot_info: &'static mut BootInfo, command_line: &'static str) -> 
     arch::init_apic();
     arch::init_clock();
     time::clock::init();
+    process::pid::limit_threads(mem::frame::total() as u64 * mem::PAGE_SIZE);
     crate::procfs::set_command_line(command_line);
     let command_line = CommandLine::parse(command_line);
     log::init(&command_line);

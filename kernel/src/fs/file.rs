@@ -11,6 +11,7 @@
 use alloc::sync::Arc;
 use core::any::Any;
 use core::fmt;
+use core::future::Future;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::Errno;
@@ -381,11 +382,14 @@ impl File {
     }
 
     /// Waits until it is ready for any of `events` (the caller adds interruption by signals).
-    pub async fn wait_ready(&self, events: PollEvents) {
-        match self.ops.wait_queue() {
-            Some(queue) => queue.wait_until(|| self.ops.readiness(self).intersects(events).then_some(())).await,
-            // Nobody would ever wake us: only a signal ends this.
-            None => core::future::pending().await,
+    pub fn wait_ready(&self, events: PollEvents) -> impl Future<Output = ()> + Send {
+        // A block rather than an `async fn`: that would keep its arguments twice.
+        async move {
+            match self.ops.wait_queue() {
+                Some(queue) => queue.wait_until(|| self.ops.readiness(self).intersects(events).then_some(())).await,
+                // Nobody would ever wake us: only a signal ends this.
+                None => core::future::pending().await,
+            }
         }
     }
 

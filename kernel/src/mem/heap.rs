@@ -11,7 +11,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::mem::forget;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use talc::DefaultBinning;
 use talc::base::Talc;
@@ -32,9 +32,18 @@ const GROWTH_BYTES: u64 = 256 << 10;
 /// The alignment of all size classes.
 const SMALL_ALIGN: usize = 16;
 
-/// Object sizes of the magazines.
-const CLASSES: [u16; 20] =
-    [16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 768, 1024, 1536, 2048];
+/// Object sizes of the magazines. The last class is for what must be aligned to [`ALIGNED`] bytes: the vector registers of
+/// a thread.
+#[rustfmt::skip]
+const CLASSES: [u16; 25] = [
+    16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048,
+    ALIGNED_BYTES,
+];
+
+/// The class of larger alignment, and its objects: XSAVE areas with the registers of AVX.
+const ALIGNED_CLASS: usize = CLASSES.len() - 1;
+const ALIGNED: usize = 64;
+const ALIGNED_BYTES: u16 = 832;
 
 /// The class of each size, in units of 16 bytes rounded up.
 const CLASS_OF: [u8; SMALL_MAX / SMALL_ALIGN + 1] = {
@@ -88,12 +97,20 @@ unsafe impl Source for Frames {
 
 /// Bytes of frames the heap holds.
 static HELD_BYTES: AtomicI64 = AtomicI64::new(0);
+/// Objects of each class out of `talc`, those in magazines included. Changed with `talc` locked.
+static OBJECTS: [AtomicUsize; CLASSES.len()] = [const { AtomicUsize::new(0) }; CLASSES.len()];
 /// Bytes allocated less bytes released, by the CPU that did it.
 static USED_BYTES: [AtomicI64; MAX_CPUS] = [const { AtomicI64::new(0) }; MAX_CPUS];
 
 /// The heap: bytes handed out, and bytes of frames held for them.
 pub fn statistics() -> (i64, i64) {
     (USED_BYTES.iter().map(|bytes| bytes.load(Relaxed)).sum(), HELD_BYTES.load(Relaxed))
+}
+
+/// The size classes of small objects and how many objects of each there are, those kept ready included.
+pub fn classes() -> impl Iterator<Item = (usize, u64)> {
+    let count = |class: usize| OBJECTS[class].load(Relaxed) as u64;
+    CLASSES.iter().enumerate().map(move |(class, size)| (usize::from(*size), count(class)))
 }
 
 /// The allocator.
@@ -118,22 +135,26 @@ impl Heap {
 
     fn refill(&self, magazine: &mut Magazine, class: usize) {
         let layout = class_layout(class);
+        let before = magazine.len;
         let mut talc = self.talc.lock();
         for _ in 0..batch(class) {
             // SAFETY: the layout is not empty.
             let Some(object) = (unsafe { talc.allocate(layout) }) else { break };
             magazine.push(object.as_ptr());
         }
+        OBJECTS[class].fetch_add(magazine.len - before, Relaxed);
     }
 
     fn empty(&self, magazine: &mut Magazine, class: usize) {
         let layout = class_layout(class);
+        let before = magazine.len;
         let mut talc = self.talc.lock();
         for _ in 0..batch(class) {
             let Some(object) = magazine.pop() else { break };
             // SAFETY: `refill` allocated it with this layout, from this `talc`.
             unsafe { talc.deallocate(object.as_ptr(), layout) };
         }
+        OBJECTS[class].fetch_sub(before - magazine.len, Relaxed);
     }
 }
 
@@ -199,6 +220,8 @@ enum Way {
 fn way(layout: Layout) -> Way {
     if layout.size() <= SMALL_MAX && layout.align() <= SMALL_ALIGN {
         Way::Magazine(CLASS_OF[layout.size().div_ceil(SMALL_ALIGN)] as usize)
+    } else if layout.align() == ALIGNED && (513..=ALIGNED_BYTES as usize).contains(&layout.size()) {
+        Way::Magazine(ALIGNED_CLASS)
     } else if layout.size() <= MEDIUM_MAX && layout.align() <= MEDIUM_MAX {
         Way::Talc
     } else {
@@ -207,7 +230,8 @@ fn way(layout: Layout) -> Way {
 }
 
 fn class_layout(class: usize) -> Layout {
-    Layout::from_size_align(CLASSES[class] as usize, SMALL_ALIGN).expect("classes are small")
+    let align = if class == ALIGNED_CLASS { ALIGNED } else { SMALL_ALIGN };
+    Layout::from_size_align(CLASSES[class] as usize, align).expect("classes are small")
 }
 
 /// Objects moved between a magazine and `talc` at a time.

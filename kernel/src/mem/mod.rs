@@ -39,6 +39,7 @@ pub use loaded::{current_space, load_kernel_root};
 pub use rmap::Mappers;
 pub use shared::SharedMemory;
 pub use space::{Access, AddressSpace, FaultError, MapRequest, Placement, SpaceLimits, WordKey};
+pub use tree::MAPPING_BYTES;
 pub use user::{UserBuffers, UserIn, UserOut, UserSlice, UserStr, UserWord};
 pub use vma::{Prot, VmFlags};
 

@@ -10,6 +10,9 @@ use core::ops::Range;
 
 use super::vma::Vma;
 
+/// The bytes that a mapping takes.
+pub const MAPPING_BYTES: usize = size_of::<Node>();
+
 type Link = Option<Box<Node>>;
 
 struct Node {

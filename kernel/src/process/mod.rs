@@ -173,6 +173,17 @@ impl Process {
         self.threads.lock()
     }
 
+    /// Its threads one after the other, by tid, without a list of them all: there may be more than fit in one.
+    pub fn each_thread(self: &Arc<Self>) -> impl Iterator<Item = Arc<Thread>> + use<> {
+        let (process, mut from) = (self.clone(), 0);
+        core::iter::from_fn(move || {
+            let (tid, thread) =
+                process.threads().live.range(from..).next().map(|(tid, thread)| (*tid, thread.clone()))?;
+            from = tid.saturating_add(1);
+            Some(thread)
+        })
+    }
+
     /// The signal the parent gets at the end, if it is a signal at all.
     pub fn exit_signal(&self) -> Option<Signal> {
         Signal::new(self.exit_signal_number().into())

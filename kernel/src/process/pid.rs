@@ -3,6 +3,7 @@
 //! Sharded by number, so that births and deaths on several CPUs rarely meet. A number is free again when
 //! nothing goes by it any more: a group or session outlives the process it is named after.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -23,8 +24,18 @@ pub const PID_MAX: Pid = 4_194_304;
 /// Numbers lie below this (`/proc/sys/kernel/pid_max`).
 pub static PID_MAX_NOW: Setting = Setting::new(PID_MAX as i64, RESERVED_PIDS as i64 + 1..=PID_MAX as i64);
 
-/// How many threads there may be (`/proc/sys/kernel/threads-max`), no less than `MIN_THREADS`.
+/// How many threads there may be (`/proc/sys/kernel/threads-max`), no less than `MIN_THREADS`. The kernel starts with what
+/// [`limit_threads`] finds.
 pub static THREADS_MAX: Setting = Setting::new(PID_MAX as i64, 20..=PID_MAX as i64);
+
+/// Bytes of the kernel's memory that a sleeping thread takes, generously.
+const THREAD_BYTES: u64 = 2560;
+
+/// Sets how many threads there may be, so that they take up to half of memory (`set_max_threads()`). Called at boot.
+pub fn limit_threads(memory_bytes: u64) {
+    let threads = (memory_bytes / 2 / THREAD_BYTES).clamp(20, PID_MAX.unsigned_abs().into());
+    let _ = THREADS_MAX.set(threads.cast_signed());
+}
 
 /// Where numbering starts again after the end; below are the first daemons' (`RESERVED_PIDS`).
 const RESERVED_PIDS: Pid = 300;
@@ -35,6 +46,13 @@ const SHARDS: usize = 64;
 #[derive(Default)]
 struct Entry {
     thread: Option<Arc<Thread>>,
+    /// Apart, since most numbers are those of threads that are nothing else.
+    more: Option<Box<More>>,
+}
+
+/// What goes by a number beside a thread.
+#[derive(Default)]
+struct More {
     process: Option<Arc<Process>>,
     group: Option<Arc<Group>>,
     session: Option<Arc<Session>>,
@@ -42,7 +60,20 @@ struct Entry {
 
 impl Entry {
     fn is_empty(&self) -> bool {
-        self.thread.is_none() && self.process.is_none() && self.group.is_none() && self.session.is_none()
+        self.thread.is_none()
+            && self
+                .more
+                .as_ref()
+                .is_none_or(|more| more.process.is_none() && more.group.is_none() && more.session.is_none())
+    }
+
+    /// What there is beside a thread, to be changed.
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    fn process(&self) -> Option<&Arc<Process>> {
+        self.more.as_ref()?.process.as_ref()
     }
 }
 
@@ -84,7 +115,7 @@ impl PidReservation {
     pub fn enter_process(mut self, process: &Arc<Process>, leader: Option<&Arc<Thread>>) {
         if let Some(table) = self.table.take() {
             table.entry(self.pid, |entry| {
-                entry.process = Some(process.clone());
+                entry.more().process = Some(process.clone());
                 entry.thread = leader.cloned();
             });
             table.threads.fetch_add(usize::from(leader.is_some()), Ordering::Relaxed);
@@ -183,31 +214,31 @@ impl PidTable {
 
     /// The process with this pid, ended or not, until it has been waited for.
     pub fn process(&self, pid: Pid) -> Option<Arc<Process>> {
-        self.look(pid, |entry| entry.process.clone())
+        self.look(pid, |entry| entry.process().cloned())
     }
 
     /// The process that `id` means, where a tid stands for its process (`pid_task(…)->group_leader`).
     pub fn process_of(&self, id: Pid) -> Option<Arc<Process>> {
         self.look(id, |entry| {
-            entry.process.clone().or_else(|| entry.thread.as_ref().map(|thread| thread.process.clone()))
+            entry.process().cloned().or_else(|| entry.thread.as_ref().map(|thread| thread.process.clone()))
         })
     }
 
     /// The group with this number.
     pub fn group(&self, id: Pid) -> Option<Arc<Group>> {
-        self.look(id, |entry| entry.group.clone())
+        self.look(id, |entry| entry.more.as_ref()?.group.clone())
     }
 
     /// The session with this number.
     pub fn session(&self, id: Pid) -> Option<Arc<Session>> {
-        self.look(id, |entry| entry.session.clone())
+        self.look(id, |entry| entry.more.as_ref()?.session.clone())
     }
 
     /// All processes, ended ones included, by ascending pid.
     pub fn processes(&self) -> Vec<Arc<Process>> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            all.extend(shard.lock().values().filter_map(|entry| entry.process.clone()));
+            all.extend(shard.lock().values().filter_map(|entry| entry.process().cloned()));
         }
         all.sort_unstable_by_key(|process| process.pid);
         all
@@ -217,7 +248,7 @@ impl PidTable {
     pub fn next_process(&self, from: Pid) -> Option<Arc<Process>> {
         let first_of = |shard: &Shard| {
             let shard = shard.lock();
-            shard.range(from..).find_map(|(_, entry)| entry.process.clone())
+            shard.range(from..).find_map(|(_, entry)| entry.process().cloned())
         };
         self.shards.iter().filter_map(first_of).min_by_key(|process| process.pid)
     }
@@ -238,31 +269,33 @@ impl PidTable {
 
     /// Takes a process that has been waited for out.
     pub fn remove_process(&self, pid: Pid) {
-        self.update(pid, |entry| entry.process.take());
+        self.update(pid, |entry| entry.more().process.take());
     }
 
     /// Enters a group under its number, in place of a dead one.
     pub fn enter_group(&self, group: &Arc<Group>) {
-        self.entry(group.id, |entry| entry.group = Some(group.clone()));
+        self.entry(group.id, |entry| entry.more().group = Some(group.clone()));
     }
 
     /// Takes a group that has lost its last member out, unless another of the same number has taken its place.
     pub fn remove_group(&self, group: &Arc<Group>) {
         self.update(group.id, |entry| {
-            if entry.group.as_ref().is_some_and(|found| Arc::ptr_eq(found, group)) { entry.group.take() } else { None }
+            let more = entry.more();
+            if more.group.as_ref().is_some_and(|found| Arc::ptr_eq(found, group)) { more.group.take() } else { None }
         });
     }
 
     /// Enters a session under its number.
     pub fn enter_session(&self, session: &Arc<Session>) {
-        self.entry(session.id, |entry| entry.session = Some(session.clone()));
+        self.entry(session.id, |entry| entry.more().session = Some(session.clone()));
     }
 
     /// Takes a session that has lost its last group out.
     pub fn remove_session(&self, session: &Arc<Session>) {
         self.update(session.id, |entry| {
-            let same = entry.session.as_ref().is_some_and(|found| Arc::ptr_eq(found, session));
-            if same { entry.session.take() } else { None }
+            let more = entry.more();
+            let same = more.session.as_ref().is_some_and(|found| Arc::ptr_eq(found, session));
+            if same { more.session.take() } else { None }
         });
     }
 

@@ -59,12 +59,18 @@ pub struct Thread {
     pub tracing: Tracing,
     /// Rank `Futex`: locks that others wait for it to release.
     pub owned_locks: OwnedLocks,
-    /// Rank `Holdings`: what rarely changes.
-    account: SpinLock<Account>,
-    /// Rank `Holdings`: what it works with, for others to see; its own view is in the private half.
-    holdings: SpinLock<Holdings>,
-    /// Rank `Holdings`: its name (`PR_SET_NAME`), padded with zeros.
-    comm: SpinLock<[u8; COMM_BYTES]>,
+    /// Rank `Holdings`.
+    shown: SpinLock<Shown>,
+}
+
+/// What others may see of a thread at any time.
+struct Shown {
+    /// What it works with; its own view is in the private half.
+    holdings: Holdings,
+    /// What rarely changes.
+    account: Account,
+    /// Its name (`PR_SET_NAME`), padded with zeros.
+    comm: [u8; COMM_BYTES],
 }
 
 /// Room for a thread's name, the final NUL included (`TASK_COMM_LEN`).
@@ -133,9 +139,10 @@ impl Thread {
             has_filters: AtomicBool::new(false),
             tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),
-            account: SpinLock::new(Rank::Holdings, Account { charge: Some(charge), rare: None }),
-            holdings: SpinLock::new(Rank::Holdings, holdings),
-            comm: SpinLock::new(Rank::Holdings, [0; COMM_BYTES]),
+            shown: SpinLock::new(
+                Rank::Holdings,
+                Shown { holdings, account: Account { charge: Some(charge), rare: None }, comm: [0; COMM_BYTES] },
+            ),
         }
     }
 
@@ -200,22 +207,22 @@ impl Thread {
 
     /// What it works with at this moment.
     pub fn holdings(&self) -> Holdings {
-        self.holdings.lock().clone()
+        self.shown.lock().holdings.clone()
     }
 
     /// Changes what it works with. What `change` gives back is dropped after the lock.
     pub fn update_holdings<R>(&self, change: impl FnOnce(&mut Holdings) -> R) -> R {
-        change(&mut self.holdings.lock())
+        change(&mut self.shown.lock().holdings)
     }
 
     /// Its memory, unless it has begun to end.
     pub fn space(&self) -> Option<Arc<AddressSpace>> {
-        self.holdings.lock().space.clone()
+        self.shown.lock().holdings.space.clone()
     }
 
     /// Who it is.
     pub fn cred(&self) -> Arc<Cred> {
-        self.holdings.lock().cred.clone()
+        self.shown.lock().holdings.cred.clone()
     }
 
     /// Whether a thread of these credentials may look into it (`ptrace_may_access()` with the real ids).
@@ -229,7 +236,7 @@ impl Thread {
 
     /// Its name, padded with zeros.
     pub fn comm(&self) -> [u8; COMM_BYTES] {
-        *self.comm.lock()
+        self.shown.lock().comm
     }
 
     /// Names it; a longer name is cut.
@@ -237,7 +244,7 @@ impl Thread {
         let mut comm = [0; COMM_BYTES];
         let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len()).min(COMM_BYTES - 1);
         comm[..len].copy_from_slice(&name[..len]);
-        *self.comm.lock() = comm;
+        self.shown.lock().comm = comm;
     }
 
     /// The signal its process gets when its parent ends.
@@ -252,7 +259,8 @@ impl Thread {
 
     /// Takes on what a new thread has from its creator and shares with nobody.
     pub fn inherit(&self, creator: &Thread) {
-        *self.comm.lock() = creator.comm();
+        let comm = creator.comm();
+        self.shown.lock().comm = comm;
         let (policy, _) = creator.policy().of_child(creator.params.nice());
         self.set_policy(policy);
         self.personality.store(creator.personality.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -263,24 +271,24 @@ impl Thread {
 
     /// One more place in the account of the thread's user.
     pub fn charge_another(&self) -> Charge {
-        let account = self.account.lock();
-        account.charge.as_ref().map_or_else(|| Charge::of_user(0), Charge::another)
+        let shown = self.shown.lock();
+        shown.account.charge.as_ref().map_or_else(|| Charge::of_user(0), Charge::another)
     }
 
     /// Replaces the thread's place in an account: its user changed, or it ends.
     pub fn set_charge(&self, charge: Option<Charge>) {
-        let old = core::mem::replace(&mut self.account.lock().charge, charge);
+        let old = core::mem::replace(&mut self.shown.lock().account.charge, charge);
         drop(old);
     }
 
     /// Reads what few threads have, if it has any of it.
     pub(super) fn rare<R>(&self, read: impl FnOnce(&Rare) -> R) -> Option<R> {
-        self.account.lock().rare.as_deref().map(read)
+        self.shown.lock().account.rare.as_deref().map(read)
     }
 
     /// Changes what few threads have.
     pub(super) fn change_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
-        change(self.account.lock().rare.get_or_insert_default())
+        change(self.shown.lock().account.rare.get_or_insert_default())
     }
 
     /// What it has used by now, the stretch of time under way included.
@@ -328,7 +336,7 @@ impl TaskContext for Thread {
         if self.has_rseq.load(Ordering::Relaxed) {
             self.signals.add_work(Work::RSEQ);
         }
-        if let Some(space) = &self.holdings.lock().space {
+        if let Some(space) = &self.shown.lock().holdings.space {
             space.activate();
         }
         self.times.begin();

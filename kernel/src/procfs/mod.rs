@@ -15,6 +15,7 @@ mod mounts;
 mod net;
 mod node;
 mod root;
+mod slab;
 mod stat;
 mod status;
 mod sys;

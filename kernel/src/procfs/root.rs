@@ -8,7 +8,7 @@ use abi::Errno;
 
 use super::node::{Body, Directory, Entry, Node, Table, Text};
 use super::task::Task;
-use super::{sys, system, sysvipc};
+use super::{slab, sys, system, sysvipc};
 use crate::fs::{FileKind, LinkTarget};
 use crate::process::{Pid, PidTable};
 
@@ -28,10 +28,13 @@ struct Root {
 /// A text about the system.
 macro_rules! text {
     ($name:literal, $make:path) => {
+        text!($name, $make, 0o444)
+    };
+    ($name:literal, $make:path, $mode:literal) => {
         Entry {
             name: $name,
             kind: FileKind::Regular,
-            mode: 0o444,
+            mode: $mode,
             make: |table: &Arc<PidTable>| {
                 let table = table.clone();
                 Body::Text(Box::new(move |text: &mut Text| -> Result<(), Errno> {
@@ -77,6 +80,7 @@ const TEXTS: &[Entry<Arc<PidTable>>] = &[
     text!("meminfo", system::meminfo),
     text!("modules", system::nothing),
     text!("partitions", system::partitions),
+    text!("slabinfo", slab::slabinfo, 0o400),
     text!("stat", system::stat),
     text!("swaps", system::swaps),
     text!("uptime", system::uptime),

@@ -8,8 +8,8 @@ use abi::sched::{SCHED_FIFO, SCHED_RR};
 use super::node::Text;
 use super::task::Task;
 use crate::dev::tty;
+use crate::process::Usage;
 use crate::process::limits::Resource;
-use crate::process::{Thread, Usage};
 use crate::signal::SigSet;
 
 /// Nanoseconds of a clock tick (`USER_HZ` is 100).
@@ -22,16 +22,14 @@ pub fn state(task: &Task) -> (char, &'static str) {
     if task.process.end_status().is_some() || task.thread().is_none() {
         return ('Z', "zombie");
     }
-    let threads = task.threads();
-    if threads.first().is_some_and(|thread| thread.signals.is_trapped()) {
+    let thread = task.thread();
+    if thread.as_ref().is_some_and(|thread| thread.signals.is_trapped()) {
         return ('t', "tracing stop");
     }
     if task.process.signals.is_stopped() {
         return ('T', "stopped");
     }
-    let runs = |thread: &alloc::sync::Arc<Thread>| thread.signals.is_running();
-    let leader = threads.first();
-    if leader.is_some_and(runs) { ('R', "running") } else { ('S', "sleeping") }
+    if thread.is_some_and(|thread| thread.signals.is_running()) { ('R', "running") } else { ('S', "sleeping") }
 }
 
 /// The name, its zeros cut.

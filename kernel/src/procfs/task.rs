@@ -44,14 +44,6 @@ impl Task {
         threads.live.get(&self.process.pid).or_else(|| threads.live.values().next()).cloned()
     }
 
-    /// Its living threads.
-    pub fn threads(&self) -> alloc::vec::Vec<Arc<Thread>> {
-        match &self.only {
-            Some(thread) => [thread.clone()].into(),
-            None => self.process.threads().live.values().cloned().collect(),
-        }
-    }
-
     /// What it works with. `ESRCH` for a zombie.
     pub fn holdings(&self) -> Result<Holdings, Errno> {
         self.thread().map(|thread| thread.holdings()).ok_or(Errno::ESRCH)

@@ -21,6 +21,7 @@ mod take;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod threads;
 mod trace;
 
 pub use action::{Action, Actions, SIG_DFL, SIG_IGN, SaFlags};

@@ -7,7 +7,8 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
-use super::{Actions, Budget, Charge, Pending, SigSet, Signal, ThreadSignals};
+use super::threads::ThreadList;
+use super::{Actions, Budget, Charge, Pending, SigSet, Signal};
 use crate::sync::{Rank, SpinGuard, SpinLock};
 
 /// One process's signals.
@@ -20,7 +21,7 @@ pub(super) struct State {
     pub(super) pending: Pending,
     pub(super) actions: Arc<Actions>,
     /// The living threads; the leader first while it lives.
-    pub(super) threads: Vec<Arc<ThreadSignals>>,
+    pub(super) threads: ThreadList,
     /// Where the search for a thread to take a signal goes on (`curr_target`).
     pub(super) next_target: usize,
     /// Signals at their default do nothing, not even SIGKILL from within: the process is init.
@@ -96,7 +97,7 @@ impl ProcessSignals {
         let state = State {
             pending: Pending::default(),
             actions,
-            threads: Vec::new(),
+            threads: ThreadList::default(),
             next_target: 0,
             is_unkillable: false,
             stop: GroupStop::default(),

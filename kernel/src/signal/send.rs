@@ -114,13 +114,13 @@ impl State {
             self.discard(SigSet::STOPS);
             self.resume();
         }
-        let Some(thread) = to.or(self.threads.first()) else { return false };
+        let Some(thread) = to.or(self.threads.get(0)) else { return false };
         !self.is_ignored(thread, signal, is_forced)
     }
 
     /// Continues all threads, those stopped and those about to stop, and notes what the parent is to be told.
     fn resume(&mut self) {
-        for thread in &self.threads {
+        for thread in self.threads.iter() {
             thread.clear_job(job::STOP_PENDING | job::STOP_DEQUEUED | job::STOP_COUNTED);
             if thread.has_job(job::SEIZED) {
                 thread.set_job(job::TRAP_NOTIFY);
@@ -148,7 +148,7 @@ impl State {
     /// Forgets these signals everywhere in the process (`flush_sigqueue_mask()` over all threads).
     pub(super) fn discard(&mut self, discarded: SigSet) {
         self.pending.discard(discarded);
-        for thread in &self.threads {
+        for thread in self.threads.iter() {
             thread.pending.lock().discard(discarded);
         }
     }
@@ -177,7 +177,7 @@ impl State {
         for watcher in self.watchers.iter().filter_map(Weak::upgrade) {
             watcher.signal_sent(signal);
         }
-        let Some(main) = to.or(self.threads.first()).cloned() else { return };
+        let Some(main) = to.or(self.threads.get(0)).cloned() else { return };
         let Some(thread) = self.choose(&main, to.is_none(), signal) else { return };
         let real_blocked = SigSet::from_bits(thread.real_blocked.load(Ordering::Relaxed));
         let is_deadly = self.actions.get(signal).handler == SIG_DFL
@@ -203,9 +203,9 @@ impl State {
         let count = self.threads.len();
         for step in 0..count {
             let at = (self.next_target + step) % count;
-            if self.threads[at].wants(signal) {
+            if let Some(thread) = self.threads.get(at).filter(|thread| thread.wants(signal)) {
                 self.next_target = at;
-                return Some(self.threads[at].clone());
+                return Some(thread.clone());
             }
         }
         None
@@ -230,7 +230,7 @@ impl State {
     /// (`retarget_shared_pending()`).
     pub(super) fn retarget(&self, thread: &ThreadSignals, signals: SigSet) {
         let mut left = self.pending.set() & signals;
-        for other in &self.threads {
+        for other in self.threads.iter() {
             if left.is_empty() {
                 return;
             }

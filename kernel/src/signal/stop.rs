@@ -5,7 +5,6 @@
 //! which is never taken back.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use super::process::{ExitStatus, GroupStop, ProcessSignals, State, StopNews};
 use super::thread::{ThreadSignals, Work, job};
@@ -21,7 +20,6 @@ impl ProcessSignals {
         {
             return false;
         }
-        thread.slot.store(state.threads.len(), Ordering::Relaxed);
         state.threads.push(thread);
         true
     }
@@ -42,7 +40,7 @@ impl ProcessSignals {
     pub fn remove_thread(&self, thread: &Arc<ThreadSignals>) {
         let mut state = self.lock();
         thread.pending.lock().discard(SigSet::ALL);
-        state.unlist(thread);
+        state.threads.remove(thread);
         state.next_target = 0;
     }
 
@@ -68,7 +66,7 @@ impl ProcessSignals {
             return false;
         }
         state.stop.remaining = 0;
-        for thread in &state.threads {
+        for thread in state.threads.iter() {
             thread.clear_job(job::STOP_ALL);
             if !Arc::ptr_eq(thread, survivor) {
                 thread.post(Work::EXIT);
@@ -102,17 +100,6 @@ impl ProcessSignals {
 }
 
 impl State {
-    /// Takes a thread off the list. The last takes its place: with a million threads, that must cost no search.
-    fn unlist(&mut self, thread: &Arc<ThreadSignals>) {
-        let slot = thread.slot.load(Ordering::Relaxed);
-        if self.threads.get(slot).is_some_and(|listed| Arc::ptr_eq(listed, thread)) {
-            self.threads.swap_remove(slot);
-            if let Some(moved) = self.threads.get(slot) {
-                moved.slot.store(slot, Ordering::Relaxed);
-            }
-        }
-    }
-
     /// See [`ProcessSignals::begin_exit`].
     pub(super) fn begin_exit(&mut self, status: ExitStatus) -> ExitStatus {
         if let Some(already) = self.exit {
@@ -120,7 +107,7 @@ impl State {
         }
         self.exit = Some(status);
         self.stop = GroupStop::default();
-        for thread in &self.threads {
+        for thread in self.threads.iter() {
             thread.clear_job(job::STOP_ALL);
             thread.post(Work::EXIT);
         }
@@ -137,7 +124,7 @@ impl State {
         }
         self.stop.last = Some(signal);
         self.stop.remaining = 0;
-        for other in &self.threads {
+        for other in self.threads.iter() {
             if other.has_job(job::STOPPED | job::EXITING) {
                 continue;
             }

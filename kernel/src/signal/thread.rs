@@ -4,6 +4,7 @@
 //! Others only ever add work and wake; the thread alone clears it. `blocked` is changed by the thread itself,
 //! under its process's signal lock, so that the choice of a thread for a signal sees one consistent picture.
 
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use core::task::Waker;
 
@@ -88,17 +89,18 @@ pub struct ThreadSignals {
     pub(super) job: AtomicU32,
     /// Its place in its process's list; guarded by the process's lock.
     pub(super) slot: AtomicUsize,
-    waker: SpinLock<Option<Waker>>,
     pub(super) pending: SpinLock<Pending>,
     own: SpinLock<Own>,
 }
 
-/// What only the thread itself looks at.
+/// How to wake the thread, and what only the thread itself looks at.
 #[derive(Default)]
 struct Own {
+    waker: Option<Waker>,
     alt_stack: AltStack,
     saved_mask: Option<SigSet>,
-    restart: RestartBlock,
+    /// Rarely there, and large.
+    restart: Option<Box<RestartBlock>>,
 }
 
 /// The alternate signal stack, `stack_t`.
@@ -160,9 +162,8 @@ impl ThreadSignals {
             real_blocked: AtomicU64::new(0),
             job: AtomicU32::new(0),
             slot: AtomicUsize::new(0),
-            waker: SpinLock::new(Rank::Waker, None),
             pending: SpinLock::new(Rank::SignalThread, Pending::default()),
-            own: SpinLock::new(Rank::SignalThread, Own { alt_stack, ..Own::default() }),
+            own: SpinLock::new(Rank::Waker, Own { alt_stack, ..Own::default() }),
         }
     }
 
@@ -230,7 +231,7 @@ impl ThreadSignals {
         if cpu == arch::cpu_index() as u32 {
             return;
         }
-        let waker = self.waker.lock().clone();
+        let waker = self.own.lock().waker.clone();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -241,7 +242,7 @@ impl ThreadSignals {
 
     /// Says how to wake the thread's task: at its first poll, and `None` at its end.
     pub fn set_waker(&self, waker: Option<Waker>) {
-        let old = core::mem::replace(&mut *self.waker.lock(), waker);
+        let old = core::mem::replace(&mut self.own.lock().waker, waker);
         drop(old);
     }
 
@@ -327,12 +328,14 @@ impl ThreadSignals {
 
     /// Leaves what restart_syscall(2) is to continue with; the caller then fails with ERESTART_RESTARTBLOCK.
     pub fn set_restart(&self, restart: RestartBlock) {
-        self.own.lock().restart = restart;
+        let old = self.own.lock().restart.replace(Box::new(restart));
+        drop(old);
     }
 
     /// Takes what restart_syscall(2) is to continue with.
     pub fn take_restart(&self) -> RestartBlock {
-        core::mem::take(&mut self.own.lock().restart)
+        let restart = self.own.lock().restart.take();
+        restart.map_or(RestartBlock::None, |restart| *restart)
     }
 
     /// Whether a tracer sees its signals first.

@@ -104,7 +104,7 @@ pub enum Rank {
     /// Reverse maps and shared memory objects.
     SharedMemory,
     // Leaves.
-    /// Who wakes a thread. Copied under the lock, called after it.
+    /// How to wake a thread (copied under the lock, called after it), and what it keeps to itself of signals.
     Waker,
     /// Who is told when the clock is set.
     ClockWatchers,

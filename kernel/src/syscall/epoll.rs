@@ -1,13 +1,14 @@
 //! epoll (`fs/eventpoll.c`).
 
 use alloc::sync::Arc;
+use core::future::Future;
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::poll::{EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollEvent};
 
 use super::args::{Flags, Pointer};
-use super::poll::{Deadline, deadline, from_milliseconds, from_timespec, use_mask};
+use super::poll::{deadline, from_milliseconds, from_timespec, use_mask};
 use super::{Cx, SyscallResult};
 use crate::fs::File;
 use crate::fs::pseudo::anonymous_file;
@@ -98,29 +99,29 @@ pub fn epoll_pwait_at_once(
 
 /// Reports events, waiting for some until the deadline (`do_epoll_wait`). `EINVAL`, `EFAULT`, `EBADF`; `EINTR`
 /// whatever the handler's flags.
-async fn wait(cx: &mut Cx<'_>, epoll: i32, events: Pointer, limit: i32, timeout_ns: Option<u64>) -> SyscallResult {
-    let limit = room(events, limit)?;
-    let epoll = instance(&cx.file(epoll)?)?;
-    let found = report(&epoll, events, limit)?;
-    if found > 0 || timeout_ns == Some(0) {
-        return Ok(found);
-    }
-    wait_until(cx, &epoll, events, limit, deadline(timeout_ns)).await
-}
-
-async fn wait_until(
-    cx: &mut Cx<'_>,
-    epoll: &Arc<Epoll>,
+fn wait<'a>(
+    cx: &'a Cx<'_>,
+    epoll: i32,
     events: Pointer,
-    limit: usize,
-    deadline: Deadline,
-) -> SyscallResult {
-    loop {
-        let wait = executor::timeout_at(deadline.unwrap_or(u64::MAX), epoll.wait());
-        let in_time = cx.interruptible(wait).await.map_err(|_| Errno::EINTR)?;
-        let found = report(epoll, events, limit)?;
-        if found > 0 || in_time.is_err() {
+    limit: i32,
+    timeout_ns: Option<u64>,
+) -> impl Future<Output = SyscallResult> + Send + 'a {
+    // A block rather than an `async fn`: that would keep its arguments twice.
+    async move {
+        let limit = room(events, limit)?;
+        let epoll = instance(&cx.file(epoll)?)?;
+        let mut found = report(&epoll, events, limit)?;
+        if found > 0 || timeout_ns == Some(0) {
             return Ok(found);
+        }
+        let deadline_ns = deadline(timeout_ns).unwrap_or(u64::MAX);
+        loop {
+            let wait = executor::timeout_at(deadline_ns, epoll.wait());
+            let in_time = cx.interruptible(wait).await.map_err(|_| Errno::EINTR)?;
+            found = report(&epoll, events, limit)?;
+            if found > 0 || in_time.is_err() {
+                return Ok(found);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Descriptors: open, close, dup, fcntl, ioctl, flock (`fs/open.c`, `fs/file.c`, `fs/fcntl.c`, `fs/ioctl.c`).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use abi::Errno;
@@ -252,7 +253,7 @@ async fn set_lock(cx: &mut Cx<'_>, fd: i32, file: &Arc<File>, command: u32, arg:
     let owner = locks::Owner::of_command(description, file, &cx.private.files, cx.process().pid);
     let range = locks::Range::of_request(file, &request, description)?;
     match locks::set(file, range, owner) {
-        Err(Errno::EAGAIN) if waits => cx.interruptible(locks::set_waiting(file, range, owner)).await??,
+        Err(Errno::EAGAIN) if waits => Box::pin(cx.interruptible(locks::set_waiting(file, range, owner))).await??,
         done => done?,
     }
     // A descriptor closed meanwhile by another thread took this process's locks with it, but not this one.

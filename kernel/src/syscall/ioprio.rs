@@ -16,7 +16,7 @@ use crate::fs::Capabilities;
 use crate::process::Thread;
 
 /// The threads meant, as for getpriority(2). Errors: EINVAL, ESRCH.
-fn named(cx: &Cx<'_>, which: u32, who: i32) -> Result<alloc::vec::Vec<Arc<Thread>>, Errno> {
+fn named(cx: &Cx<'_>, which: u32, who: i32) -> Result<impl Iterator<Item = Arc<Thread>> + use<>, Errno> {
     let which = match which {
         IOPRIO_WHO_PROCESS => PRIO_PROCESS,
         IOPRIO_WHO_PGRP => PRIO_PGRP,
@@ -50,7 +50,7 @@ pub fn sys_ioprio_set(cx: &mut Cx<'_>, which: u32, who: i32, priority: u32) -> S
 
 /// ioprio_get(2): the highest priority among those meant. Errors: EINVAL, ESRCH.
 pub fn sys_ioprio_get(cx: &mut Cx<'_>, which: u32, who: i32) -> SyscallResult {
-    let priorities = named(cx, which, who)?.into_iter().map(|thread| thread.io_priority.load(Ordering::Relaxed));
+    let priorities = named(cx, which, who)?.map(|thread| thread.io_priority.load(Ordering::Relaxed));
     Ok(priorities.reduce(best).unwrap_or(0).into())
 }
 

@@ -289,30 +289,27 @@ pub fn sys_sched_rr_get_interval(cx: &mut Cx<'_>, tid: i32, interval: UserOut<ab
 }
 
 /// The threads getpriority and setpriority mean. Errors: EINVAL, ESRCH if there are none.
-pub(super) fn named(cx: &Cx<'_>, which: u32, who: i32) -> Result<Vec<Arc<Thread>>, Errno> {
-    let threads_of = |processes: Vec<Arc<crate::process::Process>>| {
-        let threads = processes.iter().map(|process| process.threads().live.values().cloned().collect::<Vec<_>>());
-        threads.flatten().collect::<Vec<_>>()
-    };
-    let found = match which {
-        PRIO_PROCESS => find(cx, who).into_iter().collect(),
-        PRIO_PGRP if who == 0 => threads_of(cx.process().group().members()),
-        PRIO_PGRP => cx.process().table.group(who).map_or(Vec::new(), |group| threads_of(group.members())),
+pub(super) fn named(cx: &Cx<'_>, which: u32, who: i32) -> Result<impl Iterator<Item = Arc<Thread>> + use<>, Errno> {
+    let (mut one, mut processes, mut of_user) = (None, Vec::new(), None);
+    match which {
+        PRIO_PROCESS => one = find(cx, who).ok(),
+        PRIO_PGRP if who == 0 => processes = cx.process().group().members(),
+        PRIO_PGRP => processes = cx.process().table.group(who).map_or(Vec::new(), |group| group.members()),
         PRIO_USER => {
-            let uid = if who == 0 { cx.private.cred.uid } else { who.cast_unsigned() };
-            let mut threads = threads_of(cx.process().table.processes());
-            threads.retain(|thread| thread.cred().uid == uid);
-            threads
+            of_user = Some(if who == 0 { cx.private.cred.uid } else { who.cast_unsigned() });
+            processes = cx.process().table.processes();
         }
         _ => return Err(Errno::EINVAL),
-    };
-    if found.is_empty() { Err(Errno::ESRCH) } else { Ok(found) }
+    }
+    let all = one.into_iter().chain(processes.into_iter().flat_map(|process| process.each_thread()));
+    let mut found = all.filter(move |thread| of_user.is_none_or(|uid| thread.cred().uid == uid)).peekable();
+    if found.peek().is_none() { Err(Errno::ESRCH) } else { Ok(found) }
 }
 
 /// getpriority(2): 20 minus the lowest nice value. Errors: EINVAL, ESRCH.
 pub fn sys_getpriority(cx: &mut Cx<'_>, which: u32, who: i32) -> SyscallResult {
     let threads = named(cx, which, who)?;
-    let lowest = threads.iter().map(|thread| thread.params.nice()).min().unwrap_or(0);
+    let lowest = threads.map(|thread| thread.params.nice()).min().unwrap_or(0);
     Ok(usize::from((20 - i16::from(lowest)).unsigned_abs()))
 }
 

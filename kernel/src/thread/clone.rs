@@ -17,6 +17,7 @@ use super::vfork::{VforkWait, vfork_pair};
 use super::{Private, Thread, run};
 use crate::arch::UserContext;
 use crate::fs::{Capabilities, Cred};
+use crate::mem::frame;
 use crate::mem::{AddressSpace, MapRequest, PAGE_SIZE, Prot, USER_END, UserOut};
 use crate::process::limits::{INFINITY, Resource};
 use crate::process::user::Charge;
@@ -156,7 +157,7 @@ pub fn check_namespaces(cred: &Cred, flags: CloneFlags) -> Result<(), Errno> {
     if flags.intersects(namespaces() - CloneFlags::CLONE_NEWUTS) { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
-/// RLIMIT_NPROC and the number of threads the machine takes.
+/// RLIMIT_NPROC and the number of threads the machine takes. Errors: EAGAIN; ENOMEM when memory is all but used up.
 fn charge_user(thread: &Thread, private: &Private) -> Result<Charge, Errno> {
     let charge = thread.charge_another();
     let limit = thread.process.limits.lock().get(Resource::Processes).soft;
@@ -169,6 +170,7 @@ fn charge_user(thread: &Thread, private: &Private) -> Result<Charge, Errno> {
     if thread.process.table.thread_count() >= thread.process.table.max_threads() {
         return Err(Errno::EAGAIN);
     }
+    frame::admit()?;
     Ok(charge)
 }
 

@@ -26,4 +26,5 @@ mod vfork;
 pub use crate::process::Thread;
 pub use interruptible::{Interrupted, Interruptible};
 pub use private::Private;
+pub use run::{shared_bytes, task_bytes};
 pub use vfork::VforkWait;

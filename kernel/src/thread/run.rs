@@ -51,6 +51,20 @@ fn run(thread: Arc<Thread>, mut private: Private) -> impl Future<Output = ()> + 
     }
 }
 
+/// The bytes a thread's task takes: its future and what the executor keeps with it.
+pub fn task_bytes() -> usize {
+    fn bytes<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        runtime::Executor::<Machine>::task_bytes::<F>()
+    }
+    bytes(run)
+}
+
+/// The bytes its shared half takes, with the counts of references.
+pub fn shared_bytes() -> usize {
+    let counts = 2 * size_of::<usize>();
+    2 * counts + size_of::<Thread>() + size_of::<ThreadSignals>()
+}
+
 /// `CLONE_CHILD_SETTID`: the new thread's own space is current now, and it has not run yet. A bad address is ignored,
 /// as on Linux.
 fn store_child_tid(thread: &Thread, private: &mut Private) {

@@ -16,6 +16,7 @@ pub use item::Item;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use core::future::Future;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
@@ -187,8 +188,8 @@ impl Epoll {
     }
 
     /// Waits until an item may be ready.
-    pub async fn wait(&self) {
-        self.queue.wait_until(|| self.has_ready().then_some(())).await;
+    pub fn wait(&self) -> impl Future<Output = ()> + Send {
+        self.queue.wait_until(|| self.has_ready().then_some(()))
     }
 
     /// Whether an item may be ready.

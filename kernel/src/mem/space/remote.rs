@@ -7,11 +7,34 @@ use crate::mem::frame::Frame;
 
 /// What a futex word is known by, however many spaces map it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum WordKey {
-    /// A word of private memory: the space's number and the address.
-    Private(u64, u64),
-    /// A word of an object: the object's address, the page and the offset in it.
-    Shared(usize, u64, u64),
+pub struct WordKey {
+    /// The space's number, or the address of an object, which no number gets as high as.
+    owner: u64,
+    /// The address, or the offset in the object. Without the lowest bit, which is for the use of who has the key.
+    place: u64,
+}
+
+impl WordKey {
+    /// The same word under another key, if `mark`.
+    #[must_use]
+    pub fn marked(self, mark: bool) -> Self {
+        Self { place: self.place & !1 | u64::from(mark), ..self }
+    }
+
+    /// Whether it is marked.
+    pub fn is_marked(self) -> bool {
+        self.place & 1 != 0
+    }
+
+    /// A word of private memory.
+    fn private(space: u64, address: u64) -> Self {
+        Self { owner: space, place: address & !1 }
+    }
+
+    /// A word of an object. An offset is of at most 2^63 bytes.
+    fn shared(object: usize, page: u64, offset: u64) -> Self {
+        Self { owner: object as u64, place: (page * PAGE_SIZE + offset) & !1 }
+    }
 }
 
 impl AddressSpace {
@@ -76,16 +99,16 @@ impl AddressSpace {
     #[inline]
     pub fn word_key(&self, addr: u64, shared: bool) -> Result<WordKey, Errno> {
         if !shared {
-            return Ok(WordKey::Private(self.id, addr));
+            return Ok(WordKey::private(self.id, addr));
         }
         let inner = self.inner.lock();
         let vma = inner.vmas.at(addr).ok_or(Errno::EFAULT)?;
         Ok(match &vma.mapping {
             Some(mapping) if vma.is_shared() => {
                 let object = core::ptr::from_ref(mapping.object.mappers()).addr();
-                WordKey::Shared(object, vma.page_index(addr), addr % PAGE_SIZE)
+                WordKey::shared(object, vma.page_index(addr), addr % PAGE_SIZE)
             }
-            _ => WordKey::Private(self.id, addr),
+            _ => WordKey::private(self.id, addr),
         })
     }
 

@@ -72,7 +72,7 @@ impl Futex {
     #[inline]
     pub fn in_space(space: &AddressSpace, address: u64, private: bool) -> Result<Self, Errno> {
         let word = UserWord::new(address)?;
-        Ok(Self { word, key: FutexKey { word: space.word_key(address, !private)?, private } })
+        Ok(Self { word, key: FutexKey::new(space.word_key(address, !private)?, private) })
     }
 }
 
@@ -143,7 +143,7 @@ async fn sleep(thread: &Thread, futex: Futex, value: u32, waiter: Waiter, deadli
 /// Notes how an interrupted wait goes on.
 #[cold]
 fn suspend(thread: &Thread, futex: Futex, value: u32, bitset: u32, deadline_ns: u64) -> WaitEnd {
-    let flags = if futex.key.private { FutexFlags::FUTEX_PRIVATE_FLAG.bits() } else { 0 };
+    let flags = if futex.key.is_private() { FutexFlags::FUTEX_PRIVATE_FLAG.bits() } else { 0 };
     let address = futex.word.addr().0;
     thread.signals.set_restart(RestartBlock::Futex { address, value, bitset, flags, deadline_ns });
     WaitEnd::Suspended
