@@ -32,12 +32,17 @@ run PROGRAM *ARGS:
 qemu *ARGS:
     @{{xtask}} qemu "$@"
 
+# Make a disk image that boots from BIOS and UEFI, target/image/rustos.img; --rootfs as for qemu
+[no-exit-message]
+image *ARGS:
+    @{{xtask}} image "$@"
+
 # Run a program under gdb: the machine waits before its first instruction, gdb knows the kernel's symbols and the program's
 [no-exit-message]
 gdb PROGRAM *ARGS:
     @{{xtask}} gdb "$@"
 
-# Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, `interactive`, or --host, --guest, --counts, --linux
+# Run the tests of the host and, in QEMU, the userland suite; FILTER: a part of a program's name, `interactive`, `real`, `image`, or --host, --guest, --counts, --linux
 [no-exit-message]
 test *FILTER:
     @{{tests}} "$@"

@@ -1,4 +1,4 @@
-//! The kernel image: a thin binary around the library, whose entry point `boot/pvh.rs` defines.
+//! The kernel image: a thin binary around the library, whose entry point `boot/entry.rs` defines.
 //! Built for the host it prints which system calls there are, for `just syscalls`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

@@ -50,6 +50,13 @@ pub fn all(filters: &[String]) -> io::Result<Vec<Case>> {
     Ok(cases)
 }
 
+/// A script, whose comments begin with `#`; `program` is where it is when it runs.
+pub fn read_script(name: &str, program: PathBuf, source: &str) -> io::Result<Case> {
+    let comments: Vec<String> =
+        source.lines().map_while(|line| line.strip_prefix('#')).map(|line| format!("//{line}\n")).collect();
+    read(name, program, &comments.concat())
+}
+
 fn read(name: &str, program: PathBuf, source: &str) -> io::Result<Case> {
     let word = |key: &str| build::directive(source, key);
     let wrong = |key: &str, value: &str| io::Error::other(format!("{name}: `// {key}: {value}` makes no sense"));

@@ -47,7 +47,7 @@ pub fn suite(filters: &[String]) -> io::Result<Tally> {
 }
 
 /// Leaves out, and says so, the programs that are known not to pass yet, unless a filter is just their name.
-fn leave_out_known(cases: Vec<Case>, filters: &[String]) -> Vec<Case> {
+pub fn leave_out_known(cases: Vec<Case>, filters: &[String]) -> Vec<Case> {
     let (kept, left): (Vec<_>, Vec<_>) =
         cases.into_iter().partition(|case| case.not_yet.is_none() || filters.contains(&case.name));
     for case in left {
@@ -61,15 +61,21 @@ pub fn wished_profile() -> String {
     std::env::var("PROFILE").ok().filter(|profile| !profile.is_empty()).unwrap_or_else(|| "checked".into())
 }
 
-fn plural(cpus: u32) -> String {
+/// How a number of CPUs is written.
+pub fn plural(cpus: u32) -> String {
     if cpus == 1 { "1 CPU".into() } else { format!("{cpus} CPUs") }
 }
 
 /// Programs that share a machine.
-struct Batch {
-    cpus: u32,
-    memory: Option<String>,
-    cases: Vec<Case>,
+pub struct Batch {
+    /// How many virtual CPUs.
+    pub cpus: u32,
+    /// How much memory, if not what all get.
+    pub memory: Option<String>,
+    /// The archive of a root file system that has the programs in it.
+    pub root: Option<Vec<u8>>,
+    /// The programs.
+    pub cases: Vec<Case>,
 }
 
 /// One batch a number of CPUs; programs with a wish for memory, or to be alone, by themselves.
@@ -79,21 +85,21 @@ fn batches(cases: &[Case]) -> Vec<Batch> {
     for case in cases {
         for &cpus in &case.cpus {
             if case.alone || case.share || case.memory.is_some() {
-                single.push(Batch { cpus, memory: case.memory.clone(), cases: vec![case.clone()] });
+                single.push(Batch { cpus, memory: case.memory.clone(), root: None, cases: vec![case.clone()] });
             } else {
                 shared.entry(cpus).or_default().push(case.clone());
             }
         }
     }
-    shared.into_iter().map(|(cpus, cases)| Batch { cpus, memory: None, cases }).chain(single).collect()
+    shared.into_iter().map(|(cpus, cases)| Batch { cpus, memory: None, root: None, cases }).chain(single).collect()
 }
 
 /// Called with each answer as it comes.
-type Judge<'a> = dyn FnMut(&Case, Outcome, Duration) + 'a;
+pub type Judge<'a> = dyn FnMut(&Case, Outcome, Duration) + 'a;
 
 /// Runs a batch in one boot, or in more when the kernel fails.
-fn run_batch(options: &Options, kernel: &Path, batch: &Batch, judge: &mut Judge<'_>) -> io::Result<()> {
-    if let [case] = batch.cases.as_slice() {
+pub fn run_batch(options: &Options, kernel: &Path, batch: &Batch, judge: &mut Judge<'_>) -> io::Result<()> {
+    if let ([case], None) = (batch.cases.as_slice(), &batch.root) {
         return run_alone(options, kernel, batch, case, judge);
     }
     let mut left = batch.cases.as_slice();
@@ -157,12 +163,14 @@ fn run_together(
     cases: &[Case],
     judge: &mut Judge<'_>,
 ) -> io::Result<(usize, String)> {
-    let mut initrd = Initrd::default();
+    let mut initrd = Initrd::on_top_of(batch.root.clone().unwrap_or_default());
     let mut list = String::new();
     for (index, case) in cases.iter().enumerate() {
         let input = format!("/suite/input/{index}");
         initrd.file(Path::new(&input), 0o444, &case.stdin)?;
-        initrd.file(&case.program, 0o755, &fs::read(&case.program)?)?;
+        if batch.root.is_none() {
+            initrd.file(&case.program, 0o755, &fs::read(&case.program)?)?;
+        }
         list.push_str(&case.line_of_list(Path::new(&input)));
     }
     initrd.file(Path::new("/suite/runner"), 0o755, &fs::read(oracle::runner())?)?;

@@ -3,12 +3,14 @@
 //! The host part is `cargo test` of every crate. The guest part runs each program of `userland/tests` on the host's Linux
 //! and on RustOS, on every number of CPUs it asks for, and wants the same output and status: Linux is the oracle.
 //! The counts part holds what five operations cost in guest instructions against what was recorded.
-//! Between them a person's session at `just qemu` is typed (`interactive`).
+//! Between them scripts for real programs run the same way (`real`), a person's session at `just qemu` is typed
+//! (`interactive`), and the disk image is booted (`image`).
 //! `--linux` only holds the programs' runs on Linux against what their sources say: for whoever writes one.
 //! A filter is a part of a program's name. The last line printed is `N passed, N failed`; the status is 1 if any failed.
 //!
 //! [`case`] reads what a program wants, [`oracle`] runs it on Linux, [`guest`] on RustOS, many programs a boot,
-//! [`session`] types at `just qemu` on a [`terminal`],
+//! [`real`] does the same with scripts for Debian's programs, [`session`] types at `just qemu` on a [`terminal`],
+//! [`image`] at the disk image's shell,
 //! [`frames`] takes their answers apart, [`verdict`] compares, [`cargo`] runs the host's tests, [`counts`] guards the figures.
 
 mod cargo;
@@ -16,7 +18,9 @@ mod case;
 mod counts;
 mod frames;
 mod guest;
+mod image;
 mod oracle;
+mod real;
 mod session;
 mod terminal;
 mod verdict;
@@ -47,9 +51,12 @@ fn main() -> ExitCode {
 /// The parts that have a filter in their name.
 fn named_parts(filters: &[String]) -> io::Result<Tally> {
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    let mut tally = Tally::default();
+    let mut tally = real::suite(filters)?;
     if wanted(session::NAME) {
         tally += session::suite(&guest::wished_profile())?;
+    }
+    if wanted(image::NAME) {
+        tally += image::suite()?;
     }
     Ok(tally)
 }

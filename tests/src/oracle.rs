@@ -47,7 +47,17 @@ pub fn run(cases: &[Case], answer: &mut dyn FnMut(&Case, Outcome, Duration)) -> 
     fs::write(&list_file, list)?;
 
     let mut command = Command::new(runner());
-    command.arg(&list_file).env_clear().envs(ENVIRONMENT).current_dir("/");
+    command.arg(&list_file);
+    answers(command, &cases, answer)
+}
+
+/// Has a command run the runner on a list of these programs, and hands on the answers as they come.
+pub fn answers(
+    mut command: Command,
+    cases: &[&Case],
+    answer: &mut dyn FnMut(&Case, Outcome, Duration),
+) -> io::Result<()> {
+    command.env_clear().envs(ENVIRONMENT).current_dir("/");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut output = child.stdout.take().ok_or_else(|| io::Error::other("the runner has no output"))?;
     let (mut reader, mut buffer) = (Reader::default(), [0; 8192]);

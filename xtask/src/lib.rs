@@ -5,15 +5,17 @@
 //! and given back, and nothing is left behind when something goes wrong. `docs/host-protocol.md` says how guest and host talk.
 //!
 //! [`options`] reads what the user asked for, [`build`] and [`userland`] have cargo and
-//! musl-gcc build it, [`initrd`] and [`rootfs`] pack it, [`machine`]
+//! musl-gcc build it, [`initrd`] and [`rootfs`] pack it ([`image`] for firmware to boot), [`machine`]
 //! starts QEMU with its [`channels`] and reads its [`report`] (with names from [`symbols`]), and [`terminal`] minds the user's terminal meanwhile.
-//! [`debug`] does the same under gdb. [`check`] holds the sources against the house rules.
+//! [`debug`] does the same under gdb, [`debian`] makes a root file system of real programs. [`check`] holds the sources against the house rules.
 
 pub mod bench;
 pub mod build;
 pub mod channels;
 pub mod check;
+pub mod debian;
 pub mod debug;
+pub mod image;
 pub mod initrd;
 pub mod machine;
 pub mod options;

@@ -1,5 +1,6 @@
 //! The command behind the Justfile: `xtask build`, `xtask check`, `xtask bench`, `xtask profile LINE`,
-//! `xtask run [OPTIONS] PROGRAM [ARGS…]`, `xtask gdb [OPTIONS] PROGRAM [ARGS…]`, `xtask qemu [OPTIONS]`.
+//! `xtask run [OPTIONS] PROGRAM [ARGS…]`, `xtask gdb [OPTIONS] PROGRAM [ARGS…]`, `xtask qemu [OPTIONS]`,
+//! `xtask image [OPTIONS]`.
 //!
 //! `run` takes the program to the guest at the host's own absolute path, starts it in a folder of the same name as the
 //! current one, and ends as it ends. Options come by environment ([`xtask::options`]).
@@ -22,6 +23,7 @@ use xtask::build;
 use xtask::channels::{Event, Host, InputKind};
 use xtask::check;
 use xtask::debug;
+use xtask::image;
 use xtask::initrd::{Initrd, Start};
 use xtask::machine::{self, Boot};
 use xtask::options::Options;
@@ -43,7 +45,8 @@ fn main() -> ExitCode {
         Some((word, rest)) if word == "run" && !rest.is_empty() => run_program(rest),
         Some((word, rest)) if word == "gdb" && !rest.is_empty() => debug_program(rest),
         Some((word, rest)) if word == "qemu" => boot_machine(rest),
-        _ => Err("usage: xtask build | check | bench [LINE…] | profile LINE | run|gdb [OPTIONS] PROGRAM [ARGS…] | qemu [OPTIONS]; \
+        Some((word, rest)) if word == "image" => make_image(rest),
+        _ => Err("usage: xtask build | check | bench [LINE…] | profile LINE | run|gdb [OPTIONS] PROGRAM [ARGS…] | qemu|image [OPTIONS]; \
              options: --rootfs FOLDER|ARCHIVE, --share FOLDER"
             .into()),
     };
@@ -143,6 +146,16 @@ fn boot_machine(arguments: &[OsString]) -> Result<u8, String> {
     let input_kind = if io::stdin().is_terminal() { InputKind::Terminal } else { InputKind::Script };
     let command_line = format!("{} rustos.stdio=tty,tty,tty", options.command_line());
     boot_for_user(&options, &kernel, &initrd, command_line, input_kind)
+}
+
+fn make_image(arguments: &[OsString]) -> Result<u8, String> {
+    let mut options = Options::from_env()?;
+    if let Some(word) = options.take_arguments(arguments)?.first() {
+        return Err(format!("{}: image takes the option --rootfs FOLDER|ARCHIVE alone", word.display()));
+    }
+    let image = image::make(&options, given_root_file_system(&options)?).map_err(said)?;
+    println!("{}", image.display());
+    Ok(0)
 }
 
 /// Boots with this process's own standard streams and says with which status to end.

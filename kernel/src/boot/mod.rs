@@ -1,17 +1,24 @@
 //! From the loader to the first process.
 //!
-//! `pvh.rs` (or the `bootloader` crate) hands a `bootloader_api::BootInfo` and the command line to [`kernel_main`],
-//! which sets up memory, interrupts and the clock, starts the first process and gives this CPU to the executor.
+//! `entry.rs` takes over from the loader; `pvh.rs` or `multiboot.rs` makes a `bootloader_api::BootInfo` (`map.rs`) of its
+//! description of the machine; with that and the command line [`kernel_main`] sets up memory, interrupts and the clock,
+//! starts the first process and gives this CPU to the executor.
 
 #[expect(unsafe_code, reason = "tables at physical addresses")]
 mod acpi;
 mod cmdline;
+#[expect(unsafe_code, reason = "the entry points")]
+mod entry;
 mod first;
 #[expect(unsafe_code, reason = "the loader's ramdisk")]
 mod initrd;
 mod log;
+#[expect(unsafe_code, reason = "the one description of the machine")]
+mod map;
+#[expect(unsafe_code, reason = "the loader's structures in RAM")]
+mod multiboot;
 mod panic;
-#[expect(unsafe_code, reason = "the entry point, and the loader's structures in RAM")]
+#[expect(unsafe_code, reason = "the loader's structures in RAM")]
 mod pvh;
 
 use arrayvec::ArrayVec;
@@ -29,7 +36,7 @@ use crate::{arch, dev, ipc, process, syscall, time};
 const UART_INTERRUPTS: [u8; 2] = [4, 3];
 
 /// Regions of memory the frame allocator is told of.
-const MAP_MAX: usize = 64;
+const MAP_MAX: usize = 128;
 
 /// Starts the kernel on the boot CPU. Its block, tables and control registers are set up.
 fn kernel_main(boot_info: &'static mut BootInfo, command_line: &'static str) -> ! {

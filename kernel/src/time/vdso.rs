@@ -2,7 +2,8 @@
 //!
 //! Two pages, shared by all processes: the clock's data, and above it an ELF image with the code. [`build_image`] makes
 //! the image at boot: headers, symbols, a hash table and the code of `arch`. C libraries find it by `AT_SYSINFO_EHDR`
-//! and look the functions up by name; it carries no symbol versions, which musl, glibc and Go all take.
+//! and look the functions up by name and version: musl and glibc would take them without, but older Go reads the version
+//! table unasked.
 
 use alloc::vec::Vec;
 
@@ -69,6 +70,8 @@ fn make_pages() -> Result<Pages, Errno> {
 }
 
 const SONAME: &str = "linux-vdso.so.1";
+/// The version of every function.
+const VERSION: &str = "LINUX_2.6";
 const HEADER_BYTES: usize = 64;
 const PROGRAM_HEADER_BYTES: usize = 56;
 const SYMBOL_BYTES: usize = 24;
@@ -81,8 +84,13 @@ pub fn build_image() -> [u8; IMAGE_BYTES] {
     let names_at = SYMBOLS_AT + (symbols.len() + 1) * SYMBOL_BYTES;
     let hash_at = (names_at + names.len()).next_multiple_of(8);
     let hash = hash_table(symbols.len() + 1);
-    let dynamic_at = (hash_at + hash.len()).next_multiple_of(8);
-    let dynamic = dynamic([hash_at, names_at, SYMBOLS_AT, names.len(), name_offsets[symbols.len()]]);
+    let [soname, version] = [name_offsets[symbols.len()], name_offsets[symbols.len() + 1]];
+    let versions_at = (hash_at + hash.len()).next_multiple_of(8);
+    let versions = versions(symbols.len());
+    let definitions_at = (versions_at + versions.len()).next_multiple_of(8);
+    let definitions = definitions(soname, version);
+    let dynamic_at = (definitions_at + definitions.len()).next_multiple_of(8);
+    let dynamic = dynamic([hash_at, names_at, SYMBOLS_AT, names.len(), soname, versions_at, definitions_at]);
     assert!(dynamic_at + dynamic.len() <= VDSO_CODE_OFFSET, "the tables lie before the code");
 
     let mut image = [0; IMAGE_BYTES];
@@ -95,6 +103,8 @@ pub fn build_image() -> [u8; IMAGE_BYTES] {
     }
     put(names_at, &names);
     put(hash_at, &hash);
+    put(versions_at, &versions);
+    put(definitions_at, &definitions);
     put(dynamic_at, &dynamic);
     put(VDSO_CODE_OFFSET, vdso_code());
     image
@@ -108,10 +118,10 @@ fn symbols() -> Vec<(Vec<u8>, usize)> {
     vdso_functions().into_iter().flat_map(both).collect()
 }
 
-/// The string table: an empty string, the symbols' names, the image's own; and where each begins.
+/// The string table: an empty string, the symbols' names, the image's own, the version's; and where each begins.
 fn names(symbols: &[(Vec<u8>, usize)]) -> (Vec<u8>, Vec<usize>) {
     let (mut table, mut offsets) = (Vec::from([0]), Vec::new());
-    for name in symbols.iter().map(|(name, _)| name.as_slice()).chain([SONAME.as_bytes()]) {
+    for name in symbols.iter().map(|(name, _)| name.as_slice()).chain([SONAME, VERSION].map(str::as_bytes)) {
         offsets.push(table.len());
         table.extend_from_slice(name);
         table.push(0);
@@ -163,13 +173,43 @@ fn hash_table(symbols: usize) -> Vec<u8> {
     words.flat_map(|word| (word as u32).to_le_bytes()).collect()
 }
 
-fn dynamic([hash, names, symbols, names_len, soname]: [usize; 5]) -> Vec<u8> {
+/// The version of each symbol: that of the second definition, but for the first symbol, which is none.
+fn versions(symbols: usize) -> Vec<u8> {
+    [0_u16].into_iter().chain((0..symbols).map(|_| 2)).flat_map(u16::to_le_bytes).collect()
+}
+
+/// The definitions of versions: the image's own name as the base, and [`VERSION`].
+fn definitions(soname: usize, version: usize) -> Vec<u8> {
+    const BYTES: u32 = 20;
+    const AUX_BYTES: u32 = 8;
+    const BASE: u16 = 1;
+    let definition = |flags: u16, index: u16, name: &str, name_at: usize, next: u32| {
+        let halves = [1, flags, index, 1].map(u16::to_le_bytes);
+        let words = [elf_hash(name), BYTES, next, name_at as u32, 0].map(u32::to_le_bytes);
+        [halves.concat(), words.concat()].concat()
+    };
+    [definition(BASE, 1, SONAME, soname, BYTES + AUX_BYTES), definition(0, 2, VERSION, version, 0)].concat()
+}
+
+/// The hash of a name by System V's ABI.
+fn elf_hash(name: &str) -> u32 {
+    name.bytes().fold(0, |hash, byte| {
+        let hash = (hash << 4) + u32::from(byte);
+        let high = hash & 0xf000_0000;
+        (hash ^ high >> 24) & !high
+    })
+}
+
+fn dynamic([hash, names, symbols, names_len, soname, versions, definitions]: [usize; 7]) -> Vec<u8> {
     const HASH: usize = 4;
     const STRTAB: usize = 5;
     const SYMTAB: usize = 6;
     const STRSZ: usize = 10;
     const SYMENT: usize = 11;
     const SO_NAME: usize = 14;
+    const VERSYM: usize = 0x6fff_fff0;
+    const VERDEF: usize = 0x6fff_fffc;
+    const VERDEFNUM: usize = 0x6fff_fffd;
     let entries = [
         (HASH, hash),
         (STRTAB, names),
@@ -177,6 +217,9 @@ fn dynamic([hash, names, symbols, names_len, soname]: [usize; 5]) -> Vec<u8> {
         (STRSZ, names_len),
         (SYMENT, SYMBOL_BYTES),
         (SO_NAME, soname),
+        (VERSYM, versions),
+        (VERDEF, definitions),
+        (VERDEFNUM, 2),
         (0, 0),
     ];
     entries.iter().flat_map(|(tag, value)| [tag.to_le_bytes(), value.to_le_bytes()].concat()).collect()
@@ -210,6 +253,9 @@ mod tests {
         }
         assert!(found.contains(&&b"__vdso_clock_gettime"[..]) && found.contains(&&b"getcpu"[..]));
         assert_eq!(found.len(), 10);
+        let definition = find(0x6fff_fffc) + 28;
+        assert_eq!((half(definition + 8), half(definition + 16)), (0x03ae_75f6, 0), "LINUX_2.6 is the last");
+        assert_eq!(half(find(0x6fff_fff0)), 2 << 16);
     }
 
     /// The bytes at an address that suits the ELF reader.
