@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 
-use super::{Interruptible, Private, Thread, exit, rseq, run, trace};
+use super::{Interruptible, Private, Thread, exit, private, rseq, run, trace};
 use crate::arch::{LiveState, UserContext};
 use crate::fs::{Cred, FdTable, FsContext};
 use crate::mem::aslr::{self, Layout};
@@ -233,6 +233,7 @@ pub fn start_process(first: FirstProcess, new: Prepared) -> Result<Arc<Process>,
 
 /// The same with the vector registers given: on the host, they are what plays user mode.
 pub(super) fn start_process_with(first: FirstProcess, new: Prepared, live: LiveState) -> Result<Arc<Process>, Errno> {
+    private::prepare()?;
     let reservation = first.table.allocate()?;
     let pid = reservation.pid();
     let uid = new.cred.uid;

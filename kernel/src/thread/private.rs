@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use core::mem;
 use core::ops::Range;
 
+use abi::Errno;
+
 use super::rseq::Rseq;
 use super::vfork::Released;
 use crate::arch::sigframe::LastFault;
@@ -49,6 +51,11 @@ pub struct Private {
 /// What a thread holds that has ended: an empty address space, and no files.
 static NOTHING: spin::Once<(Arc<AddressSpace>, Arc<FdTable>)> = spin::Once::new();
 
+/// Makes what ended threads hold, before the first thread runs: when one ends there may be no memory left. Errors: ENOMEM.
+pub(super) fn prepare() -> Result<(), Errno> {
+    NOTHING.try_call_once(|| Ok((AddressSpace::new()?, FdTable::new()))).map(|_| ())
+}
+
 impl Private {
     /// Replaces what the thread works with, here and where others see it.
     pub fn hold(&mut self, thread: &Thread, change: impl FnOnce(&mut Private)) {
@@ -59,7 +66,7 @@ impl Private {
 
     /// Lets go of memory and files, for ones that nobody uses.
     pub fn let_go(&mut self) {
-        let nothing = NOTHING.call_once(|| (AddressSpace::new().expect("taken at boot"), FdTable::new()));
+        let nothing = NOTHING.get().expect("the first process prepared it");
         let old = (mem::replace(&mut self.space, nothing.0.clone()), mem::replace(&mut self.files, nothing.1.clone()));
         drop(old);
     }
