@@ -1,6 +1,7 @@
 #!/bin/sh
 # CPython's tests of its module signal.
-# Left out: half a minute of waiting; a folder of /proc as a pidfd, which there is not yet; TCP sockets.
+# Left out: half a minute of waiting; a folder of /proc as a pidfd, which there is not yet; TCP sockets, not
+# tried again since there are some.
 # cpus: 2
 # timeout: 300
 mkdir -p /tmp/python_signal && cd /tmp/python_signal || exit 1

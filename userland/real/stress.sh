@@ -1,5 +1,6 @@
 #!/bin/sh
-# stress-ng: some classes at a time, two seconds each; their status is what Linux gives. (Its sockets are TCP's: left out.)
+# stress-ng: some classes at a time, two seconds each; their status is what Linux gives. (Its sockets are TCP's:
+# left out, not tried again since there are some.)
 # cpus: 2
 # timeout: 180
 mkdir -p /tmp/stress && cd /tmp/stress || exit 1

@@ -333,6 +333,9 @@ pub fn sys_munlockall(cx: &mut Cx<'_>) -> SyscallResult {
 }
 
 /// membarrier(2). Never waits: the other CPUs answer an interrupt. Errors: EINVAL, EPERM (not registered).
+///
+/// Deviates: the barrier for restartable sequences aborts those of the caller's process, not those of other processes that
+/// share its memory.
 pub fn sys_membarrier(cx: &mut Cx<'_>, command: u32, flags: u32, cpu: i32) -> SyscallResult {
     const REGISTERING: u32 = MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
         | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED

@@ -367,7 +367,8 @@ syscalls! {
         partial "no protection keys, as on a CPU without them";
     330 pkey_alloc(flags: u64, rights: u64) now memory::sys_pkey_alloc, partial "as pkey_mprotect";
     331 pkey_free(pkey: i32) now memory::sys_pkey_free, partial "as pkey_mprotect";
-    324 membarrier(cmd: u32, flags: u32, cpu_id: i32) now memory::sys_membarrier, full;
+    324 membarrier(cmd: u32, flags: u32, cpu_id: i32) now memory::sys_membarrier,
+        partial "sequences are aborted in the caller's process, not in others that share its memory";
     325 mlock2(addr: Pointer, len: u64, flags: u32) now memory::sys_mlock2, full;
 
     // file: descriptors
