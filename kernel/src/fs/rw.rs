@@ -224,16 +224,21 @@ impl File {
     /// The access time moves, unless flags say otherwise or, with `relatime`, nobody would learn anything (`touch_atime`).
     #[inline]
     fn was_read(&self) {
+        if self.inode().kind.lives_in_file_system() {
+            self.touch_accessed();
+        }
+        notify::accessed(self);
+    }
+
+    fn touch_accessed(&self) {
         let mount = self.path().mount.flags();
-        let kept = self.inode().kind.lives_in_file_system()
-            && !mount.contains(MountFlags::NOATIME)
+        let kept = !mount.contains(MountFlags::NOATIME)
             && !self.flags().contains(OpenFlags::O_NOATIME)
             && !self.path().mount.is_read_only()
             && !(mount.contains(MountFlags::NODIRATIME) && self.inode().kind == FileKind::Directory);
         if kept {
             self.inode().touch_accessed(mount.contains(MountFlags::RELATIME));
         }
-        notify::accessed(self);
     }
 
     /// Gives a directory's entries from the position on (`iterate_dir`). `ENOTDIR`, `ENOENT`.

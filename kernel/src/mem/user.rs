@@ -292,7 +292,7 @@ impl UserBuffers {
             let cleared = clear_partial(slice);
             self.advance(cleared as u64);
             done += cleared;
-            if cleared < slice.len as usize {
+            if cleared < slice.len as usize || done == len {
                 break;
             }
         }

@@ -104,11 +104,15 @@ impl ProcessSignals {
             return old;
         }
         let state = self.lock();
-        if thread.work().contains(Work::SIGNAL) && state.threads.len() > 1 {
+        let looks = thread.work().contains(Work::SIGNAL);
+        if looks && state.threads.len() > 1 {
             state.retarget(thread, blocked.without(old));
         }
         thread.store_blocked(blocked);
-        state.recalculate(thread);
+        // With nothing let through that was not before, what is deliverable does not become more.
+        if looks || !old.without(blocked).is_empty() {
+            state.recalculate(thread);
+        }
         old
     }
 

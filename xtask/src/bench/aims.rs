@@ -87,7 +87,11 @@ pub const ONE_CPU: &[Aim] = &[
     aim("pread_cached_4k", 0.5, "half of it is the copy of a page, 512 moves in both kernels"),
     aim("poll_two_pipes", 0.5, ENTRY),
     aim("epoll_wait_ready", 0.5, ENTRY),
-    aim("nanosleep_overshoot", 0.33, ""),
+    aim(
+        "nanosleep_overshoot",
+        0.33,
+        "the interrupt that ends `hlt`, the CPU's timer queue, the switch to the thread and its way out of the call",
+    ),
     aim("memory_in_use_kib", 0.33, ""),
     aim("memory_not_free_kib", 0.33, ""),
     aim("boot_to_first_program", 0.01, ""),

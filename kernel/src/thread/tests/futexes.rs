@@ -99,7 +99,7 @@ fn mutex(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_mutex_made_of_futexes_excludes_and_never_loses_a_wake() {
-    explore(0..300, 3, mutex, |world| world.assert_exited(20));
+    explore(3, mutex, |world| world.assert_exited(20));
 }
 
 /// Waiters on one gate are moved to another; every one is woken exactly once, by the counts the calls return.
@@ -141,7 +141,7 @@ fn requeue(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn requeued_waiters_are_counted_and_woken_once() {
-    explore(0..300, 3, requeue, |world| world.assert_exited(5));
+    explore(3, requeue, |world| world.assert_exited(5));
 }
 
 /// Waits with a timeout race with wakes: those woken are as many as the wakes say.
@@ -190,7 +190,7 @@ fn timeouts(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_wait_that_was_woken_is_not_reported_as_timed_out() {
-    explore(0..500, 3, timeouts, |world| world.assert_exited(1));
+    explore(3, timeouts, |world| world.assert_exited(1));
 }
 
 /// Locks with priority inheritance exclude; the word always names the owner.
@@ -241,7 +241,7 @@ fn pi_mutex(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn locks_with_priority_inheritance_are_handed_over() {
-    explore(0..300, 3, pi_mutex, |world| world.assert_exited(20));
+    explore(3, pi_mutex, |world| world.assert_exited(20));
 }
 
 /// Owners die with the lock: it goes to a waiter, marked.
@@ -272,5 +272,5 @@ fn pi_owner_dies(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_lock_whose_owner_dies_goes_to_a_waiter() {
-    explore(0..300, 3, pi_owner_dies, |world| world.assert_exited(4));
+    explore(3, pi_owner_dies, |world| world.assert_exited(4));
 }

@@ -2,8 +2,9 @@
 //!
 //! User mode is a function of the registers and of user memory, written as a little machine: `rip` says which step comes
 //! next, steps have even numbers (a system call is two bytes long, as the kernel expects when it has one made again), and
-//! variables live in registers. A failure names its seed; `SIM_SEED=n` repeats it.
+//! variables live in registers. A failure names its seed; `SIM_SEED=n` repeats it, `SIM_SEEDS=n` tries so many.
 
+mod execs;
 mod futexes;
 mod lives;
 mod signals;
@@ -11,9 +12,9 @@ mod traces;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use abi::Errno;
+use abi::sched::CloneFlags;
 use runtime::sim::Simulator;
 
 use super::exec::{FirstProcess, Prepared, start_process_with};
@@ -29,6 +30,15 @@ use crate::sync::executor;
 const MEMORY: u64 = 0x10_0000;
 const MEMORY_BYTES: u64 = 0x10_0000;
 
+/// clone(2)'s flags for a thread.
+const THREAD: u64 = CloneFlags::CLONE_VM
+    .union(CloneFlags::CLONE_FS)
+    .union(CloneFlags::CLONE_FILES)
+    .union(CloneFlags::CLONE_SIGHAND)
+    .union(CloneFlags::CLONE_THREAD)
+    .union(CloneFlags::CLONE_SYSVSEM)
+    .bits();
+
 /// A user program.
 type Program = fn(&mut UserContext) -> Trap;
 
@@ -38,10 +48,16 @@ struct World {
     first: Arc<Process>,
 }
 
+/// How many seeds each test tries, unless it is told.
+const SEEDS: u64 = 2_000;
+
 /// Runs `program` as the first process on every seed, until only init is left, and then `check`.
-fn explore(seeds: Range<u64>, cpus: usize, program: Program, check: impl Fn(&World)) {
-    let chosen = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let seeds = chosen.map_or(seeds, |seed| seed..seed + 1);
+fn explore(cpus: usize, program: Program, check: impl Fn(&World)) {
+    let setting = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let seeds = match (setting("SIM_SEED"), setting("SIM_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, count) => 0..count.unwrap_or(SEEDS),
+    };
     for seed in seeds {
         let mut simulator = Simulator::new(seed, cpus);
         executor::simulate(simulator.handle());
@@ -63,6 +79,7 @@ impl World {
         let instance = tmpfs::new("rootfs", &tmpfs::Options::default()).expect("memory");
         let root = instance.root.clone();
         let root = Mount::new(instance, root, b"rootfs", MountFlags::empty()).root_path();
+        execs::place_program(&root);
         let first = FirstProcess {
             table: table.clone(),
             parent: Some(init),

@@ -1,19 +1,11 @@
 //! Signals against completion, exit, stops and the choice of a thread.
 
 use abi::nr;
-use abi::sched::CloneFlags;
 use abi::signal::{SIG_BLOCK, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, SaFlags, SigAction};
 
 use super::*;
 use crate::mem::UserOut;
 
-const THREAD: u64 = CloneFlags::CLONE_VM
-    .union(CloneFlags::CLONE_FS)
-    .union(CloneFlags::CLONE_FILES)
-    .union(CloneFlags::CLONE_SIGHAND)
-    .union(CloneFlags::CLONE_THREAD)
-    .union(CloneFlags::CLONE_SYSVSEM)
-    .bits();
 const UNTRACED: u64 = 2;
 const CONTINUED: u64 = 8;
 const SET_BYTES: u64 = 8;
@@ -65,8 +57,8 @@ fn signalled_while_waiting(cx: &mut UserContext, flags: SaFlags) -> Trap {
 
 #[test]
 fn a_signal_that_races_a_childs_end_loses_neither() {
-    explore(0..200, 2, |cx| signalled_while_waiting(cx, SaFlags::empty()), |world| world.assert_exited(7 + 16));
-    explore(0..200, 2, |cx| signalled_while_waiting(cx, SaFlags::SA_RESTART), |world| world.assert_exited(7 + 16));
+    explore(2, |cx| signalled_while_waiting(cx, SaFlags::empty()), |world| world.assert_exited(7 + 16));
+    explore(2, |cx| signalled_while_waiting(cx, SaFlags::SA_RESTART), |world| world.assert_exited(7 + 16));
 }
 
 /// A child sends its parent, which has two threads, five real-time signals. All are handled, by whichever thread.
@@ -106,7 +98,7 @@ fn queued_to_two_threads(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn queued_signals_are_all_handled_whichever_thread_takes_them() {
-    explore(0..200, 3, queued_to_two_threads, |world| world.assert_exited(5));
+    explore(3, queued_to_two_threads, |world| world.assert_exited(5));
 }
 
 /// A child of two threads is stopped, continued and killed; its parent sees each.
@@ -141,7 +133,7 @@ fn stopped_continued_killed(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_stop_is_complete_when_it_is_reported_and_death_ends_it() {
-    explore(0..200, 3, stopped_continued_killed, |world| world.assert_exited(9));
+    explore(3, stopped_continued_killed, |world| world.assert_exited(9));
 }
 
 /// A signal the parent has blocked and waits for with rt_sigtimedwait(2), from a child that then ends.
@@ -170,7 +162,7 @@ fn waited_for(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_signal_waited_for_is_taken_whenever_it_comes() {
-    explore(0..200, 2, waited_for, |world| world.assert_exited(SIGUSR1.cast_signed()));
+    explore(2, waited_for, |world| world.assert_exited(SIGUSR1.cast_signed()));
 }
 
 /// A process of two threads leaves with 3 while its child sends it SIGTERM: one of the two is how it ends.
@@ -193,7 +185,7 @@ fn leaves_while_killed(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_process_that_leaves_while_it_is_killed_ends_one_way() {
-    explore(0..200, 3, leaves_while_killed, |world| {
+    explore(3, leaves_while_killed, |world| {
         let status = world.first.end_status();
         let killed = ExitStatus::killed(crate::signal::Signal::TERM);
         assert!([Some(ExitStatus::exited(3)), Some(killed)].contains(&status), "{status:?}");
@@ -222,5 +214,5 @@ fn killed_in_its_sleep(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn death_ends_any_sleep() {
-    explore(0..200, 3, killed_in_its_sleep, |world| world.assert_exited(9));
+    explore(3, killed_in_its_sleep, |world| world.assert_exited(9));
 }

@@ -55,7 +55,7 @@ fn watches_calls(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_tracer_sees_every_stop_of_its_tracee_once() {
-    explore(0..200, 2, watches_calls, |world| world.assert_exited(65));
+    explore(2, watches_calls, |world| world.assert_exited(65));
 }
 
 /// A third process kills the tracee while its tracer has it run from stop to stop.
@@ -90,7 +90,7 @@ fn killed_while_traced(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_tracee_that_is_killed_is_reported_dead_whatever_its_tracer_does() {
-    explore(0..400, 3, killed_while_traced, |world| world.assert_exited(7));
+    explore(3, killed_while_traced, |world| world.assert_exited(7));
 }
 
 /// A tracer seizes its sibling with these options, stops it at some moment and ends; their parent counts the dead.
@@ -132,13 +132,13 @@ fn tracer_ends(cx: &mut UserContext, options: PtraceOptions) -> Trap {
 #[test]
 fn a_tracer_that_ends_lets_its_tracee_go() {
     let program: Program = |cx| tracer_ends(cx, PtraceOptions::empty());
-    explore(0..400, 3, program, |world| world.assert_exited(2));
+    explore(3, program, |world| world.assert_exited(2));
 }
 
 #[test]
 fn a_tracer_that_ends_takes_its_tracee_along_if_it_asked_to() {
     let program: Program = |cx| tracer_ends(cx, PtraceOptions::PTRACE_O_EXITKILL);
-    explore(0..400, 3, program, |world| world.assert_exited(12));
+    explore(3, program, |world| world.assert_exited(12));
 }
 
 /// A tracer follows forks with all events, and threads; whatever ends first, all are reported once.
@@ -172,5 +172,5 @@ fn follows(cx: &mut UserContext) -> Trap {
 
 #[test]
 fn a_tracer_that_follows_everybody_is_told_of_every_end() {
-    explore(0..400, 3, follows, |world| world.assert_exited(3));
+    explore(3, follows, |world| world.assert_exited(3));
 }
