@@ -137,7 +137,7 @@ fn boot_machine(arguments: &[OsString]) -> Result<u8, String> {
             word.display()
         ));
     }
-    let given = given_root_file_system(&options)?;
+    let given = given_machine(&options)?;
     let kernel = build::kernel(&options).map_err(said)?;
     let initrd = match given {
         Some(initrd) => initrd,
@@ -153,7 +153,7 @@ fn make_image(arguments: &[OsString]) -> Result<u8, String> {
     if let Some(word) = options.take_arguments(arguments)?.first() {
         return Err(format!("{}: image takes the option --rootfs FOLDER|ARCHIVE alone", word.display()));
     }
-    let image = image::make(&options, given_root_file_system(&options)?).map_err(said)?;
+    let image = image::make(&options, given_machine(&options)?).map_err(said)?;
     println!("{}", image.display());
     Ok(0)
 }
@@ -277,6 +277,11 @@ fn program_environment() -> Vec<Vec<u8>> {
 /// The root file system the user named, as an archive.
 fn given_root_file_system(options: &Options) -> Result<Option<Vec<u8>>, String> {
     options.rootfs.as_deref().map(rootfs::archive).transpose().map_err(said)
+}
+
+/// The same for a machine with a console.
+fn given_machine(options: &Options) -> Result<Option<Vec<u8>>, String> {
+    options.rootfs.as_deref().map(rootfs::with_init).transpose().map_err(said)
 }
 
 fn said(error: io::Error) -> String {

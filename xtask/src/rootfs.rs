@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::Command;
 
+use cpio::newc;
 use flate2::read::MultiGzDecoder;
 
 use crate::build;
@@ -38,6 +39,36 @@ pub fn archive(path: &Path) -> io::Result<Vec<u8>> {
     initrd.finish()
 }
 
+/// The same for a machine with a console: one that has no init gets ours, so that its shell has a terminal.
+pub fn with_init(path: &Path) -> io::Result<Vec<u8>> {
+    let archive = archive(path)?;
+    if has_init(&archive)? {
+        return Ok(archive);
+    }
+    let program = userland::build()?.into_iter().find(|program| program.name == "init");
+    let program = program.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "userland has no init"))?;
+    let mut initrd = Initrd::on_top_of(archive);
+    // Not in /bin or /sbin: they may be links.
+    initrd.file(Path::new("/etc/init"), 0o755, &fs::read(program.path)?)?;
+    initrd.finish()
+}
+
+/// Whether the (first) archive has a file where the kernel looks for init.
+fn has_init(mut archive: &[u8]) -> io::Result<bool> {
+    const NAMES: [&str; 6] = ["init", "sbin/init", "usr/sbin/init", "etc/init", "bin/init", "usr/bin/init"];
+    loop {
+        let reader = newc::Reader::new(archive)?;
+        let name = reader.entry().name().trim_start_matches("./").trim_start_matches('/');
+        if reader.entry().is_trailer() {
+            return Ok(false);
+        }
+        if NAMES.contains(&name) {
+            return Ok(true);
+        }
+        archive = reader.finish()?;
+    }
+}
+
 fn unpacked(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
     if !bytes.starts_with(GZIP_MAGIC) {
@@ -53,7 +84,7 @@ fn unpacked(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
 pub fn default() -> io::Result<Vec<u8>> {
     let own = build::root().join("rootfs");
     if own.is_dir() {
-        return archive(&own);
+        return with_init(&own);
     }
     let mut initrd = Initrd::default();
     for folder in ["/bin", "/dev", "/etc", "/proc", "/root", "/run", "/sys", "/tmp", "/var"] {
@@ -84,4 +115,23 @@ fn add_busybox(initrd: &mut Initrd) -> io::Result<()> {
         initrd.link(&Path::new("/bin").join(applet), Path::new("busybox"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive_with(names: &[&str]) -> Vec<u8> {
+        let mut initrd = Initrd::default();
+        for name in names {
+            initrd.file(Path::new(name), 0o755, b"#!/bin/sh\n").expect("in memory");
+        }
+        initrd.finish().expect("in memory")
+    }
+
+    #[test]
+    fn an_init_is_found_where_the_kernel_looks_for_it() {
+        assert!(has_init(&archive_with(&["/etc/passwd", "/usr/sbin/init"])).expect("well-formed"));
+        assert!(!has_init(&archive_with(&["/etc/passwd", "/bin/sh", "/etc/init.d/init"])).expect("well-formed"));
+    }
 }

@@ -32,7 +32,7 @@ use crate::thread::exec_file::{self, Execution};
 use crate::thread::init;
 
 /// Where Linux looks for init (`kernel_init()`).
-const INIT_PATHS: [&[u8]; 4] = [b"/init", b"/sbin/init", b"/bin/init", b"/bin/sh"];
+const INIT_PATHS: [&[u8]; 5] = [b"/init", b"/sbin/init", b"/etc/init", b"/bin/init", b"/bin/sh"];
 /// Command line words that are for the kernel and not for init's environment.
 const KERNEL_WORDS: [&str; 4] = ["quiet", "loglevel", "init", "console"];
 /// Descriptors a first process starts with.
