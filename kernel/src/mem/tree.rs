@@ -6,6 +6,7 @@
 //! (or lowest) gap as Linux does.
 
 use alloc::boxed::Box;
+use core::cmp::Ordering;
 use core::ops::Range;
 
 use super::vma::Vma;
@@ -102,9 +103,8 @@ impl VmaTree {
 
     /// Adds a mapping, which overlaps none.
     pub fn insert(&mut self, vma: Vma) {
-        let (below, above) = split(self.root.take(), vma.start);
-        let node = Some(Node::new(vma, self.next_random()));
-        self.root = join(join(below, node), above);
+        let priority = self.next_random();
+        insert(&mut self.root, Node::new(vma, priority));
         self.len += 1;
     }
 
@@ -118,10 +118,17 @@ impl VmaTree {
         VmaTree { root: taken, len, random: self.random }
     }
 
+    /// The same for one mapping, the one that starts at `start`.
+    pub fn take_one(&mut self, start: u64) -> VmaTree {
+        let root = remove(&mut self.root, start);
+        let len = usize::from(root.is_some());
+        self.len -= len;
+        VmaTree { root, len, random: self.random }
+    }
+
     /// Takes the mapping that starts at `start` out.
     pub fn remove(&mut self, start: u64) -> Option<Vma> {
-        let mut taken = self.take_range(start..start + 1);
-        taken.root.take().map(|node| node.vma)
+        self.take_one(start).root.take().map(|node| node.vma)
     }
 
     /// Cuts the mapping that `addr` lies inside of in two, if there is one.
@@ -195,6 +202,38 @@ impl Node {
             self.last = right.last;
         }
     }
+}
+
+/// Puts a node where its priority belongs on the way to its address: only what lies below it is split.
+fn insert(link: &mut Link, mut new: Box<Node>) {
+    match link {
+        Some(node) if node.priority >= new.priority => {
+            insert(if new.vma.start < node.vma.start { &mut node.left } else { &mut node.right }, new);
+            node.update();
+        }
+        _ => {
+            (new.left, new.right) = split(link.take(), new.vma.start);
+            new.update();
+            *link = Some(new);
+        }
+    }
+}
+
+/// Takes the node that starts at `start` out; only what lies below it is joined.
+fn remove(link: &mut Link, start: u64) -> Link {
+    let node = link.as_mut()?;
+    let taken = match start.cmp(&node.vma.start) {
+        Ordering::Less => remove(&mut node.left, start),
+        Ordering::Greater => remove(&mut node.right, start),
+        Ordering::Equal => {
+            let mut node = link.take()?;
+            *link = join(node.left.take(), node.right.take());
+            node.update();
+            return Some(node);
+        }
+    };
+    node.update();
+    taken
 }
 
 /// Splits into the mappings that start below `addr` and the rest.

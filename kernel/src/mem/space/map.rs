@@ -234,8 +234,12 @@ impl Inner {
             }
             (false, false) => {
                 vmas.insert(vma);
-                vmas.merge_at(range.start);
-                vmas.merge_at(range.end);
+                if lower_merges {
+                    vmas.merge_at(range.start);
+                }
+                if upper_merges {
+                    vmas.merge_at(range.end);
+                }
             }
         }
     }

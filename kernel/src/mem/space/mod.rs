@@ -377,10 +377,15 @@ impl Inner {
             self.free_tables(piece.range(), None, gather);
             return nothing;
         }
+        let is_one = touches_start && touches_end;
         let vmas = self.vmas_mut();
-        vmas.split_at(range.start);
-        vmas.split_at(range.end);
-        let removed = vmas.take_range(range);
+        let removed = if is_one {
+            vmas.take_one(range.start)
+        } else {
+            vmas.split_at(range.start);
+            vmas.split_at(range.end);
+            vmas.take_range(range)
+        };
         for vma in removed.iter() {
             self.account(vma, -1);
             self.zap(vma.range(), gather);
