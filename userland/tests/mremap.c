@@ -299,6 +299,25 @@ TEST(a_memfd_is_a_file_with_seals) {
 	CHECK_ERRNO(memfd_create(name, 0), EINVAL);
 }
 
+TEST(a_sealed_memfd_is_shared_by_readers_who_stay_readers) {
+	static const int seals[] = {F_SEAL_WRITE, 0x10 /* F_SEAL_FUTURE_WRITE */};
+	for (int i = 0; i < 2; i++) {
+		int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+		CHECK_EQ(write(fd, "text", 4), 4);
+		CHECK_EQ(fcntl(fd, F_ADD_SEALS, seals[i]), 0);
+		CHECK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM);
+		char *map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+		CHECK(map != MAP_FAILED && map[0] == 't');
+		CHECK_ERRNO(mprotect(map, PAGE, PROT_READ | PROT_WRITE), EACCES);
+		munmap(map, PAGE);
+		map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+		map[0] = 'T';
+		CHECK(pread(fd, map + 8, 1, 0) == 1 && map[8] == 't');
+		munmap(map, PAGE);
+		close(fd);
+	}
+}
+
 TEST(a_process_reads_and_writes_anothers_memory) {
 	static char secret[] = "secret of the child", got[32];
 	int ready[2];

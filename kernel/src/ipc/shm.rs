@@ -277,6 +277,10 @@ impl Backing for Segment {
         drop(is_last.then(|| table.entries.remove(&self.id)));
     }
 
+    fn is_memory(&self) -> bool {
+        true
+    }
+
     fn identity(&self) -> BackingIdentity {
         self.memory.identity()
     }

@@ -48,8 +48,19 @@ pub trait Backing: Send + Sync {
     /// A mapping ended.
     fn unmapped(&self, _shared: bool, _writable: bool) {}
 
+    /// What makes two backings one object to a merge of neighbours: an open file that is mapped twice is one (its
+    /// `struct file`), two of one inode are two.
+    fn merge_key(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
     /// What `/proc/<pid>/maps` shows.
     fn identity(&self) -> BackingIdentity;
+
+    /// Whether it is memory without a disk behind it, which /proc counts apart from files (`shmem`).
+    fn is_memory(&self) -> bool {
+        false
+    }
 
     /// The size of a System V segment, which `shmdt(2)` looks for; `None` for everything else.
     fn segment_bytes(&self) -> Option<u64> {

@@ -34,7 +34,7 @@ impl Entry {
 
     /// An entry that counts `frame`, private to the address space and writable if `prot` says so.
     pub(super) fn anonymous(frame: Frame, prot: Prot) -> Entry {
-        Entry(frame.into_raw().0 | ANONYMOUS).with_prot(prot, true)
+        Entry(frame.into_raw().0 | ANONYMOUS | PTE_DIRTY).with_prot(prot, true)
     }
 
     /// An entry that counts `frame`, which belongs to an object.
@@ -50,14 +50,14 @@ impl Entry {
     /// The same frame under a mapping that allows `prot`; writes only if `may_write` too. No permission hides it, any
     /// implies reading: x86 has nothing else.
     pub(super) fn with_prot(self, prot: Prot, may_write: bool) -> Entry {
-        let kept = self.0 & (PTE_ADDRESS | SPECIAL | ANONYMOUS);
+        let kept = self.0 & (PTE_ADDRESS | SPECIAL | ANONYMOUS | PTE_DIRTY);
         if prot.is_empty() {
             return Entry(kept | HIDDEN);
         }
-        // Accessed and dirty are set from the start: nobody reads them, and the CPU need not write them.
-        let mut bits = kept | PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_DIRTY;
+        // Accessed, and dirty if writable, from the start: the CPU need not write them. What was dirty stays so.
+        let mut bits = kept | PTE_PRESENT | PTE_USER | PTE_ACCESSED;
         if may_write && prot.contains(Prot::WRITE) {
-            bits |= PTE_WRITABLE;
+            bits |= PTE_WRITABLE | PTE_DIRTY;
         }
         if !prot.contains(Prot::EXEC) {
             bits |= PTE_NO_EXECUTE;
@@ -91,6 +91,11 @@ impl Entry {
         self.0 & ANONYMOUS != 0
     }
 
+    /// Whether it has been written to through this entry, or is no object's page.
+    pub(super) fn is_dirty(self) -> bool {
+        self.0 & PTE_DIRTY != 0
+    }
+
     pub(super) fn phys(self) -> PhysAddr {
         PhysAddr(self.0 & PTE_ADDRESS)
     }
@@ -116,7 +121,7 @@ impl Slot {
     /// Empties the slot and gives the frame its entry counted, if it counted one.
     #[inline]
     pub(super) fn take(&self) -> Option<Frame> {
-        // A load and a store, not a swap: entries have their accessed and dirty bits set, so the CPU never writes them.
+        // A load and a store, not a swap: entries have the accessed and dirty bits set that the CPU could set.
         let entry = self.get();
         self.0.store(0, Relaxed);
         // SAFETY: the entry counted the frame, and has just been taken out of the table.
@@ -147,6 +152,12 @@ impl Slot {
         let entry = self.get();
         // SAFETY: as in `share`.
         !entry.is_special() && unsafe { core::mem::ManuallyDrop::new(Frame::from_raw(entry.phys())) }.is_unique()
+    }
+
+    /// How many page tables map the frame of a non-empty entry that counts it: all references, without an object's own.
+    pub(super) fn mappers(&self) -> u64 {
+        let references = u64::from(self.share().references()) - 1;
+        if self.get().is_anonymous() { references } else { references.saturating_sub(1).max(1) }
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use abi::Errno;
 
@@ -11,6 +12,14 @@ use super::backing::{Backing, BackingIdentity, PageError};
 use super::frame::{self, Frame};
 use super::rmap::Mappers;
 use crate::sync::{Rank, SpinLock};
+
+/// Pages of all such memory, for /proc/meminfo.
+static ALL_PAGES: AtomicU64 = AtomicU64::new(0);
+
+/// Pages of memory that are shared without a file.
+pub fn all_pages() -> u64 {
+    ALL_PAGES.load(Relaxed)
+}
 
 /// A fixed number of pages of zeros, made as they are touched. Lock: rank `PageCache`.
 pub struct SharedMemory {
@@ -54,7 +63,12 @@ impl Backing for SharedMemory {
         }
         frame::admit().map_err(|_| PageError::NoMemory)?;
         let new = Frame::zeroed().map_err(|_| PageError::NoMemory)?;
-        Ok(self.resident.lock().entry(index).or_insert(new).clone())
+        let mut resident = self.resident.lock();
+        let frame = resident.entry(index).or_insert_with(|| {
+            ALL_PAGES.fetch_add(1, Relaxed);
+            new
+        });
+        Ok(frame.clone())
     }
 
     fn is_resident(&self, index: u64) -> bool {
@@ -63,6 +77,10 @@ impl Backing for SharedMemory {
 
     fn mappers(&self) -> &Mappers {
         &self.mappers
+    }
+
+    fn is_memory(&self) -> bool {
+        true
     }
 
     fn identity(&self) -> BackingIdentity {
@@ -76,8 +94,15 @@ impl Backing for SharedMemory {
             resident.append(&mut punched.split_off(&pages.end));
             punched
         };
+        ALL_PAGES.fetch_sub(punched.len() as u64, Relaxed);
         self.mappers.unmap(self, pages);
         drop(punched);
         Ok(())
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        ALL_PAGES.fetch_sub(self.resident.get_mut().len() as u64, Relaxed);
     }
 }

@@ -61,6 +61,8 @@ bitflags! {
         const NEVER_EXEC = 1 << 15;
         /// Private pages have been made in it, so a fork must copy its page tables (Linux's `anon_vma`).
         const HAS_PRIVATE_PAGES = 1 << 16;
+        /// `MADV_MERGEABLE`.
+        const MERGEABLE = 1 << 17;
     }
 }
 
@@ -127,7 +129,10 @@ impl Vma {
         let ignored = VmFlags::HAS_PRIVATE_PAGES;
         let same_object = match (&self.mapping, &next.mapping) {
             (None, None) => true,
-            (Some(a), Some(b)) => Arc::ptr_eq(&a.object, &b.object) && self.page_index(next.start) == b.first_page,
+            (Some(a), Some(b)) => {
+                let same = Arc::ptr_eq(&a.object, &b.object) || a.object.merge_key() == b.object.merge_key();
+                same && self.page_index(next.start) == b.first_page
+            }
             _ => false,
         };
         self.end == next.start

@@ -65,6 +65,10 @@ pub struct Loaded {
     pub header_count: u64,
     /// The first address after it.
     pub end: u64,
+    /// Its code: from the lowest segment that can be executed to the end of the highest one.
+    pub code: (u64, u64),
+    /// Its data: from the last segment on.
+    pub data: (u64, u64),
 }
 
 /// Bytes of a file header of class 64.
@@ -160,7 +164,18 @@ impl Program {
             headers: self.headers_in_memory().map_or(0, |address| address.wrapping_add(bias)),
             header_count: self.header_count,
             end: span.end.wrapping_add(bias),
+            code: self.file_part(bias, |segment| segment.prot.contains(Prot::EXEC), u64::min),
+            data: self.file_part(bias, |_| true, u64::max),
         })
+    }
+
+    /// Of these segments: a start, chosen among the starts by `choose`, and the end of what the file holds of them.
+    fn file_part(&self, bias: u64, wanted: fn(&Segment) -> bool, choose: fn(u64, u64) -> u64) -> (u64, u64) {
+        let segments = || self.segments.iter().filter(|segment| wanted(segment));
+        let start = segments().map(|segment| segment.address).reduce(choose);
+        let end = segments().map(|segment| segment.address + segment.file_bytes).max();
+        let moved = |address: Option<u64>| address.map_or(0, |address| address.wrapping_add(bias));
+        (moved(start), moved(end))
     }
 
     /// The distance between the file's addresses and where they are mapped.

@@ -1,4 +1,4 @@
-//! /proc/PID/maps and the other texts about a task's memory: smaps, statm, cmdline, environ, auxv.
+//! /proc/PID/maps and the other texts about a task's memory: statm, cmdline, environ, auxv.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -10,14 +10,14 @@ use abi::stat::{major, minor};
 use super::node::{Body, Text};
 use super::task::Task;
 use crate::fs::{File, FileOps, FileTraits, Sink, Source, Whence};
-use crate::mem::space::{MapsLine, SmapsTotals};
-use crate::mem::{AddressSpace, Prot, VmFlags};
+use crate::mem::space::MapsLine;
+use crate::mem::{AddressSpace, PAGE_SIZE, Prot, VmFlags};
 
 /// Linux shows no more of an argument list than a text can hold.
 const MAX_STRINGS_BYTES: u64 = 1 << 20;
 
 /// The task's memory; `None` for a zombie.
-fn space(task: &Task) -> Option<Arc<AddressSpace>> {
+pub(super) fn space(task: &Task) -> Option<Arc<AddressSpace>> {
     task.holdings().ok()?.space
 }
 
@@ -30,7 +30,7 @@ pub fn maps(text: &mut Text, task: &Task) -> Result<(), Errno> {
     Ok(())
 }
 
-fn show(text: &mut Text, line: &MapsLine) {
+pub(super) fn show(text: &mut Text, line: &MapsLine) {
     /// The column in which names begin.
     const NAME_COLUMN: usize = 73;
     let start = text.0.len();
@@ -58,67 +58,17 @@ fn show(text: &mut Text, line: &MapsLine) {
     text.bytes(b"\n");
 }
 
-/// The fields of smaps, from sums in pages.
-fn show_sums(text: &mut Text, pages: u64, sums: &SmapsTotals) {
-    let shared = sums.resident - sums.unshared;
-    if pages > 0 {
-        text.put(format_args!("Size:{:15} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", pages * 4));
-    }
-    // A frame's mappers are not counted, so that a shared one counts half.
-    let lines = [
-        ("Rss:", sums.resident),
-        ("Pss:", sums.unshared + shared / 2),
-        ("Shared_Clean:", shared),
-        ("Shared_Dirty:", 0),
-        ("Private_Clean:", sums.unshared.saturating_sub(sums.anonymous)),
-        ("Private_Dirty:", sums.unshared.min(sums.anonymous)),
-        ("Referenced:", sums.resident),
-        ("Anonymous:", sums.anonymous),
-        ("Swap:", 0),
-        ("Locked:", 0),
-    ];
-    for (name, pages) in lines {
-        text.put(format_args!("{name:<16}{:8} kB\n", pages * 4));
-    }
-}
-
-/// maps, with sums after each line.
-pub fn smaps(text: &mut Text, task: &Task) -> Result<(), Errno> {
-    let Some(space) = space(task) else { return Ok(()) };
-    for line in space.maps() {
-        show(text, &line);
-        let pages = (line.range.end - line.range.start) >> 12;
-        show_sums(text, pages, &space.smaps(line.range.clone()));
-    }
-    Ok(())
-}
-
-/// The sums of all mappings.
-pub fn smaps_rollup(text: &mut Text, task: &Task) -> Result<(), Errno> {
-    let space = space(task).ok_or(Errno::ESRCH)?;
-    let mut sums = SmapsTotals::default();
-    let mut whole: Range<u64> = 0..0;
-    for line in space.maps() {
-        let part = space.smaps(line.range.clone());
-        sums.resident += part.resident;
-        sums.unshared += part.unshared;
-        sums.anonymous += part.anonymous;
-        whole = if whole.is_empty() { line.range } else { whole.start..line.range.end };
-    }
-    text.put(format_args!("{:08x}-{:08x} ---p 00000000 00:00 0 [rollup]\n", whole.start, whole.end));
-    show_sums(text, 0, &sums);
-    Ok(())
-}
-
 /// Size, resident, shared, text, library, data, dirty: in pages.
 pub fn statm(text: &mut Text, task: &Task) -> Result<(), Errno> {
-    let counts = space(task).map(|space| space.counts()).unwrap_or_default();
+    let space = space(task);
+    let counts = space.as_ref().map(|space| space.counts()).unwrap_or_default();
+    let (start, end) = space.map(|space| space.layout().code).unwrap_or_default();
     text.put(format_args!(
         "{} {} {} {} 0 {} 0\n",
         counts.total_pages,
         counts.resident_pages(),
         counts.object_pages,
-        counts.exec_pages,
+        end.div_ceil(PAGE_SIZE) - start / PAGE_SIZE,
         counts.data_pages + counts.stack_pages
     ));
     Ok(())

@@ -10,12 +10,14 @@
 //! No locks of its own. Texts are made with only the file's position held (rank `FilePosition`).
 
 mod fd;
+mod meminfo;
 mod memory;
 mod mounts;
 mod net;
 mod node;
 mod root;
 mod slab;
+mod smaps;
 mod stat;
 mod status;
 mod sys;

@@ -8,7 +8,7 @@ use abi::Errno;
 
 use super::node::{Body, Directory, Entry, Node, Table, Text};
 use super::task::Task;
-use super::{slab, sys, system, sysvipc};
+use super::{meminfo, slab, sys, system, sysvipc};
 use crate::fs::{FileKind, LinkTarget};
 use crate::process::{Pid, PidTable};
 
@@ -77,7 +77,7 @@ const TEXTS: &[Entry<Arc<PidTable>>] = &[
     text!("filesystems", system::filesystems),
     text!("loadavg", system::loadavg),
     text!("locks", system::nothing),
-    text!("meminfo", system::meminfo),
+    text!("meminfo", meminfo::meminfo),
     text!("modules", system::nothing),
     text!("partitions", system::partitions),
     text!("slabinfo", slab::slabinfo, 0o400),

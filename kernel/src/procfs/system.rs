@@ -1,4 +1,4 @@
-//! The texts about the system: meminfo, cpuinfo, stat, uptime and their like.
+//! The texts about the system: cpuinfo, stat, uptime and their like.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -8,7 +8,7 @@ use spin::Once;
 
 use super::node::Text;
 use crate::fs;
-use crate::mem::{frame, heap};
+use crate::mem::frame;
 use crate::process::{PidTable, uts};
 use crate::sync::executor::executor;
 use crate::time::{monotonic_ns, realtime_ns};
@@ -95,44 +95,6 @@ pub fn loadavg(text: &mut Text, table: &Arc<PidTable>) {
     let running = runnable(table);
     let threads = table.thread_count();
     text.put(format_args!("{running}.00 {running}.00 {running}.00 {running}/{threads} {}\n", table.last()));
-}
-
-/// Memory in KiB.
-pub fn meminfo(text: &mut Text, _table: &Arc<PidTable>) {
-    let (total, free) = frame::statistics();
-    let (used_bytes, held_bytes) = heap::statistics();
-    let kib = |pages: usize| pages as u64 * 4;
-    let heap_kib = u64::try_from(held_bytes / 1024).unwrap_or(0);
-    let used_kib = u64::try_from(used_bytes / 1024).unwrap_or(0);
-    let cached_kib = fs::content_pages() * 4;
-    let lines = [
-        ("MemTotal:", kib(total)),
-        ("MemFree:", kib(free)),
-        ("MemAvailable:", kib(free)),
-        ("Buffers:", 0),
-        ("Cached:", cached_kib),
-        ("SwapCached:", 0),
-        ("Active:", kib(total - free)),
-        ("Inactive:", 0),
-        ("SwapTotal:", 0),
-        ("SwapFree:", 0),
-        ("Dirty:", 0),
-        ("Writeback:", 0),
-        ("AnonPages:", 0),
-        ("Mapped:", 0),
-        ("Shmem:", cached_kib),
-        ("KReclaimable:", 0),
-        ("Slab:", heap_kib),
-        ("SReclaimable:", 0),
-        ("SUnreclaim:", used_kib.min(heap_kib)),
-        ("KernelStack:", 0),
-        ("PageTables:", 0),
-        ("CommitLimit:", kib(total)),
-        ("Committed_AS:", kib(total - free)),
-    ];
-    for (name, kib) in lines {
-        text.put(format_args!("{name:<15} {kib:8} kB\n"));
-    }
 }
 
 /// No disks.

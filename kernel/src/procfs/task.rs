@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use abi::Errno;
 
 use super::node::{Body, Directory, Entry, Node, Table, Text};
-use super::{fd, memory, mounts, net as sockets, root, stat, status};
+use super::{fd, memory, mounts, net as sockets, root, smaps, stat, status};
 use crate::fs::{Cred, FileKind, LinkTarget, Path};
 use crate::process::{Holdings, Pid, PidTable, Process, Thread};
 
@@ -165,8 +165,8 @@ const ENTRIES: &[Entry<Task>] = &[
     setting!("oom_score_adj", status::oom_score_adj, status::set_oom_score_adj),
     text!("personality", 0o400, status::personality),
     text!("schedstat", 0o444, stat::schedstat),
-    text!("smaps", 0o444, memory::smaps),
-    text!("smaps_rollup", 0o444, memory::smaps_rollup),
+    text!("smaps", 0o444, smaps::smaps),
+    text!("smaps_rollup", 0o444, smaps::smaps_rollup),
     text!("stat", 0o444, stat::stat),
     text!("statm", 0o444, memory::statm),
     text!("status", 0o444, status::status),

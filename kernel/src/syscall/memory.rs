@@ -10,7 +10,7 @@ use abi::prctl::READ_IMPLIES_EXEC;
 use super::args::Pointer;
 use super::{Cx, SyscallResult};
 use crate::fs::{AccessFlags, Capabilities, File, MmapRequest, MountFlags};
-use crate::mem::space::{Advice, RemapRequest};
+use crate::mem::space::{Advice, Only, RemapRequest};
 use crate::mem::{BackingAt, MapRequest, PAGE_SHIFT, PAGE_SIZE, Placement, USER_END, UserSlice, VmFlags};
 
 /// Pages whose residency is copied out at a time.
@@ -229,34 +229,40 @@ pub fn sys_mremap(
     encode(cx.private.space.remap(&request)?)
 }
 
-/// madvise(2), `do_madvise()`. Errors: EINVAL, ENOMEM, EAGAIN, EFAULT, EACCES, EBADF.
+/// madvise(2), `do_madvise()`. Errors: EINVAL, ENOMEM, EFAULT, EACCES, EPERM, EOPNOTSUPP.
 ///
-/// Deviates: `MADV_FREE` empties the pages at once. Advice on huge pages and merging is accepted and has no effect.
+/// Deviates: `MADV_FREE` empties the pages at once. Advice on huge pages and merging is noted and has no effect;
+/// `MADV_COLLAPSE`, `MADV_HWPOISON` and `MADV_SOFT_OFFLINE` are EINVAL, as on a Linux without huge pages and without memory
+/// failures.
 pub fn sys_madvise(cx: &mut Cx<'_>, Pointer(addr): Pointer, len: u64, advice: u32) -> SyscallResult {
     let advice = decode_advice(advice).ok_or(Errno::EINVAL)?;
     cx.private.space.advise(addr, len, advice).map(|()| 0)
 }
 
 pub(super) fn decode_advice(advice: u32) -> Option<Advice> {
-    let flags = |set: VmFlags, clear: VmFlags| Advice::Flags { set, clear, private_anonymous: false };
+    let of = |only: Only, set: VmFlags, clear: VmFlags| Advice::Flags { set, clear, only };
+    let flags = |set: VmFlags, clear: VmFlags| of(Only::All, set, clear);
     let none = VmFlags::empty();
     let access = VmFlags::SEQUENTIAL | VmFlags::RANDOM;
     Some(match advice {
         MADV_NORMAL => flags(none, access),
         MADV_RANDOM => flags(VmFlags::RANDOM, access),
         MADV_SEQUENTIAL => flags(VmFlags::SEQUENTIAL, access),
-        MADV_WILLNEED | MADV_COLD | MADV_PAGEOUT | MADV_MERGEABLE | MADV_UNMERGEABLE => Advice::Nothing,
+        MADV_WILLNEED => Advice::WillNeed,
+        MADV_COLD | MADV_PAGEOUT => Advice::Reclaim,
+        MADV_MERGEABLE => of(Only::Private, VmFlags::MERGEABLE, none),
+        MADV_UNMERGEABLE => of(Only::Private, none, VmFlags::MERGEABLE),
         MADV_DONTNEED => Advice::DontNeed { even_locked: false },
         MADV_DONTNEED_LOCKED => Advice::DontNeed { even_locked: true },
         MADV_FREE => Advice::Free,
         MADV_REMOVE => Advice::Remove,
         MADV_DONTFORK => flags(VmFlags::DONT_FORK, none),
-        MADV_DOFORK => flags(none, VmFlags::DONT_FORK),
+        MADV_DOFORK => of(Only::Users, none, VmFlags::DONT_FORK),
         MADV_HUGEPAGE => flags(VmFlags::HUGE_PAGE, VmFlags::NO_HUGE_PAGE),
         MADV_NOHUGEPAGE => flags(VmFlags::NO_HUGE_PAGE, VmFlags::HUGE_PAGE),
         MADV_DONTDUMP => flags(VmFlags::DONT_DUMP, none),
-        MADV_DODUMP => flags(none, VmFlags::DONT_DUMP),
-        MADV_WIPEONFORK => Advice::Flags { set: VmFlags::WIPE_ON_FORK, clear: none, private_anonymous: true },
+        MADV_DODUMP => of(Only::Users, none, VmFlags::DONT_DUMP),
+        MADV_WIPEONFORK => of(Only::PrivateAnonymous, VmFlags::WIPE_ON_FORK, none),
         MADV_KEEPONFORK => flags(none, VmFlags::WIPE_ON_FORK),
         MADV_POPULATE_READ => Advice::Populate { write: false },
         MADV_POPULATE_WRITE => Advice::Populate { write: true },

@@ -99,6 +99,8 @@ pub fn prepare(request: &ExecRequest<'_>, limits: &Limits) -> Result<Prepared, E
     let mut info = build_stack(&space, &content)?;
     info.exe = request.exe.clone();
     space.set_layout(ProgramLayout {
+        code: loaded.code,
+        data: loaded.data,
         stack_start: info.stack_start,
         arguments: (info.arguments.start, info.arguments.end),
         environment: (info.environment.start, info.environment.end),

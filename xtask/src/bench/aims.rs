@@ -72,11 +72,7 @@ pub const ONE_CPU: &[Aim] = &[
     aim("touch_new_page", 0.4, ""),
     aim("cow_break", 0.4, ""),
     aim("file_map_fault", 0.4, "a fault around maps a page at a time"),
-    aim(
-        "mmap_munmap_1m",
-        0.4,
-        "run alone, the line takes 2,895: what the lines before it leave in the address space costs the rest; not looked into",
-    ),
+    aim("mmap_munmap_1m", 0.4, ""),
     aim("mprotect_page", 0.4, ""),
     aim("open_close", 0.5, "the path's walk (see stat_path), and the file's allocation"),
     aim(

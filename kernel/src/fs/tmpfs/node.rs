@@ -255,16 +255,14 @@ impl FileOps for Node {
         Ok(())
     }
 
-    /// `shmem_mmap`, `seal_check_future_write`: a sealed file cannot be mapped to be written.
+    /// `shmem_mmap`, `seal_check_write`: a sealed file is mapped by others only to be read, and stays so.
     fn mmap(&self, file: &Arc<File>, request: &MmapRequest) -> Result<Mmapped, Errno> {
         self.content().ok_or(Errno::ENODEV)?;
-        let may_write = file.flags().writable();
-        let future = self.sealed(Seals::F_SEAL_FUTURE_WRITE);
-        let refused = (self.sealed(Seals::F_SEAL_WRITE) && may_write) || (future && request.writes);
-        if request.shared && refused {
+        let sealed = self.sealed(Seals::F_SEAL_WRITE) || self.sealed(Seals::F_SEAL_FUTURE_WRITE);
+        if request.shared && sealed && request.writes {
             return Err(Errno::EPERM);
         }
-        Ok(Mmapped { object: Some(Arc::new(MappedFile(file.clone()))), never_write: future })
+        Ok(Mmapped { object: Some(Arc::new(MappedFile(file.clone()))), never_write: sealed })
     }
 
     fn fcntl(&self, _file: &File, command: u32, arg: u64) -> Result<usize, Errno> {
@@ -341,6 +339,14 @@ impl Backing for MappedFile {
         self.content().unmapped(shared, writable);
     }
 
+    fn is_memory(&self) -> bool {
+        true
+    }
+
+    fn merge_key(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     fn identity(&self) -> BackingIdentity {
         let inode = self.0.inode();
         let path = self.0.path().display();
@@ -353,6 +359,9 @@ impl Backing for MappedFile {
 
     fn punch(&self, pages: Range<u64>) -> Result<(), Errno> {
         let _content = self.0.inode().lock_content();
+        if self.node().sealed(Seals::F_SEAL_WRITE) || self.node().sealed(Seals::F_SEAL_FUTURE_WRITE) {
+            return Err(Errno::EPERM);
+        }
         self.content().punch(pages.start * PAGE_BYTES, pages.end * PAGE_BYTES)
     }
 }

@@ -141,6 +141,11 @@ pub fn total() -> usize {
     TOTAL.load(Relaxed)
 }
 
+/// Free frames that users never get.
+pub fn reserve() -> usize {
+    RESERVE.load(Relaxed)
+}
+
 /// The frame of zeros that all reads of untouched anonymous memory share. Never written.
 #[inline]
 pub fn zero_page() -> &'static Frame {

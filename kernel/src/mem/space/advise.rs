@@ -14,8 +14,8 @@ pub enum Advice {
         set: VmFlags,
         /// To clear.
         clear: VmFlags,
-        /// Only for private anonymous memory (`WIPEONFORK`).
-        private_anonymous: bool,
+        /// The memory it is for.
+        only: Only,
     },
     /// `MADV_DONTNEED`: empties the pages now.
     DontNeed {
@@ -24,8 +24,10 @@ pub enum Advice {
     },
     /// `MADV_FREE`: the contents may be lost.
     Free,
-    /// `MADV_WILLNEED`, `MADV_COLD`, `MADV_PAGEOUT`: nothing to do where all is resident, but the range is checked.
-    Nothing,
+    /// `MADV_WILLNEED`: nothing to do where all is resident, but the range is checked.
+    WillNeed,
+    /// `MADV_COLD`, `MADV_PAGEOUT`: the same, and locked memory cannot be given up.
+    Reclaim,
     /// `MADV_POPULATE_READ` and `MADV_POPULATE_WRITE`.
     Populate {
         /// As if written.
@@ -35,11 +37,24 @@ pub enum Advice {
     Remove,
 }
 
+/// The memory that advice is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// All; of another kind it is EINVAL.
+    All,
+    /// All but the kernel's own pages.
+    Users,
+    /// Private memory without an object.
+    PrivateAnonymous,
+    /// Private memory; other is passed over.
+    Private,
+}
+
 impl AddressSpace {
     /// `madvise(2)`, in the order of Linux's `do_madvise`. A hole is reported after the rest of the range was advised.
     ///
-    /// Errors: EINVAL (alignment, or a kind of memory the advice is not for), ENOMEM (a hole), EFAULT (cannot be populated),
-    /// EAGAIN, and the object's refusal.
+    /// Errors: EINVAL (alignment, or a kind of memory the advice is not for), ENOMEM (a hole, no memory), EFAULT (cannot be
+    /// populated), EACCES (cannot be removed), and the object's refusal.
     pub fn advise(&self, addr: u64, len: u64, advice: Advice) -> Result<(), Errno> {
         if !is_page_aligned(addr) {
             return Err(Errno::EINVAL);
@@ -50,8 +65,8 @@ impl AddressSpace {
             return Ok(());
         }
         match advice {
-            Advice::Populate { write } => self.advise_populate(addr..end, write),
-            Advice::Remove => self.advise_remove(addr..end),
+            Advice::Populate { write } => self.advise_unlocked(addr..end, |part| self.populate_part(part, write)),
+            Advice::Remove => self.advise_unlocked(addr..end, |part| self.remove_part(part)),
             _ => {
                 let mut inner = self.inner.lock();
                 let mut gather = Gather::new(self.cpus());
@@ -60,45 +75,51 @@ impl AddressSpace {
         }
     }
 
-    fn advise_populate(&self, range: Range<u64>, write: bool) -> Result<(), Errno> {
-        {
-            let inner = self.inner.lock();
-            let forbids = |vma: &Vma| if write { !vma.prot.contains(Prot::WRITE) } else { vma.prot.is_empty() };
-            if !inner.covers(range.clone()) {
-                return Err(Errno::ENOMEM);
-            }
-            if inner.vmas.in_range(range.clone()).any(|vma| forbids(vma) || vma.flags.contains(VmFlags::SPECIAL)) {
-                return Err(Errno::EINVAL);
-            }
+    /// Advises about the part of each mapping in `range` without the lock held in between (`madvise_walk_vmas`).
+    fn advise_unlocked(
+        &self,
+        range: Range<u64>,
+        advise: impl Fn(Range<u64>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let mut cursor = range.start;
+        let mut hole = false;
+        while cursor < range.end {
+            let next = self.inner.lock().vmas.at_or_after(cursor).map(Vma::range);
+            let vma = next.filter(|vma| vma.start < range.end).ok_or(Errno::ENOMEM)?;
+            hole |= vma.start > cursor;
+            let part = cursor.max(vma.start)..vma.end.min(range.end);
+            cursor = part.end;
+            advise(part)?;
         }
-        self.populate_as(range, if write { Access::Write } else { Access::Read }).map_err(|error| match error {
-            FaultError::NotMapped => Errno::ENOMEM,
+        if hole { Err(Errno::ENOMEM) } else { Ok(()) }
+    }
+
+    fn populate_part(&self, part: Range<u64>, write: bool) -> Result<(), Errno> {
+        let (wanted, access) = if write { (Prot::WRITE, Access::Write) } else { (Prot::READ, Access::Read) };
+        let forbids = |vma: &Vma| !vma.prot.contains(wanted) || vma.flags.contains(VmFlags::SPECIAL);
+        if self.inner.lock().vmas.at(part.start).is_none_or(forbids) {
+            return Err(Errno::EINVAL);
+        }
+        self.populate_as(part, access).map_err(|error| match error {
+            FaultError::NotMapped | FaultError::NoMemory => Errno::ENOMEM,
             FaultError::NotAllowed => Errno::EINVAL,
             FaultError::PastEnd => Errno::EFAULT,
-            FaultError::NoMemory => Errno::EAGAIN,
         })
     }
 
-    /// `MADV_REMOVE`: shared, writable mappings of objects that can give pages back.
-    fn advise_remove(&self, range: Range<u64>) -> Result<(), Errno> {
-        let mut pieces = Vec::new();
-        {
+    /// `MADV_REMOVE`: of shared mappings that may be written (`vma_is_shared_maywrite`), whether they can be now or not.
+    fn remove_part(&self, part: Range<u64>) -> Result<(), Errno> {
+        let (object, pages) = {
             let inner = self.inner.lock();
-            for vma in inner.vmas.in_range(range.clone()) {
-                if vma.flags.contains(VmFlags::LOCKED) {
-                    return Err(Errno::EINVAL);
-                }
-                let mapping = vma.mapping.as_ref().ok_or(Errno::EINVAL)?;
-                if !vma.is_shared() || !vma.prot.contains(Prot::WRITE) {
-                    return Err(Errno::EACCES);
-                }
-                let part = range.start.max(vma.start)..range.end.min(vma.end);
-                let pages = (part.end - part.start) >> PAGE_SHIFT;
-                let first = vma.page_index(part.start);
-                pieces.push((mapping.object.clone(), first..first + pages));
+            let vma = inner.vmas.at(part.start).ok_or(Errno::ENOMEM)?;
+            let mapping = vma.mapping.as_ref().filter(|_| !vma.flags.contains(VmFlags::LOCKED)).ok_or(Errno::EINVAL)?;
+            if !vma.is_shared() || vma.flags.contains(VmFlags::NEVER_WRITE) {
+                return Err(Errno::EACCES);
             }
-        }
-        pieces.into_iter().try_for_each(|(object, pages)| object.punch(pages))
+            let first = vma.page_index(part.start);
+            (mapping.object.clone(), first..first + ((part.end - part.start) >> PAGE_SHIFT))
+        };
+        object.punch(pages)
     }
 
     /// `msync(2)` of checked flags: `wait` is `MS_SYNC`, `invalidate` `MS_INVALIDATE`. Errors: EINVAL, ENOMEM (a hole), EBUSY (a
@@ -165,25 +186,33 @@ impl Inner {
             hole |= vma.start > cursor;
             let part = cursor.max(vma.start)..vma.end.min(range.end);
             cursor = part.end;
-            let anonymous = vma.mapping.is_none() && !vma.flags.contains(VmFlags::SPECIAL);
+            let is_special = vma.flags.contains(VmFlags::SPECIAL);
+            let is_locked = vma.flags.contains(VmFlags::LOCKED);
+            let anonymous = vma.mapping.is_none() && !is_special;
             match advice {
-                Advice::Flags { set, clear, private_anonymous } => {
-                    if private_anonymous && !anonymous {
+                Advice::Flags { set, clear, only } => {
+                    let refuses = match only {
+                        Only::All | Only::Private => false,
+                        Only::Users => is_special,
+                        Only::PrivateAnonymous => !anonymous,
+                    };
+                    if refuses {
                         return Err(Errno::EINVAL);
                     }
-                    if (vma.flags - clear) | set != vma.flags {
+                    let passed_over = only == Only::Private && (vma.is_shared() || is_special);
+                    if !passed_over && (vma.flags - clear) | set != vma.flags {
                         self.change_flags(part, set, clear)?;
                     }
                 }
-                _ if vma.flags.contains(VmFlags::SPECIAL) => return Err(Errno::EINVAL),
-                Advice::DontNeed { even_locked: false } | Advice::Free if vma.flags.contains(VmFlags::LOCKED) => {
+                Advice::WillNeed | Advice::Populate { .. } | Advice::Remove => {}
+                _ if is_special => return Err(Errno::EINVAL),
+                Advice::DontNeed { even_locked: false } | Advice::Free | Advice::Reclaim if is_locked => {
                     return Err(Errno::EINVAL);
                 }
-                Advice::DontNeed { .. } => self.zap(part, gather),
                 Advice::Free if !anonymous => return Err(Errno::EINVAL),
                 // Pages that may be lost any time are given up at once: no later pressure has to look for them.
-                Advice::Free => self.zap(part, gather),
-                Advice::Nothing | Advice::Populate { .. } | Advice::Remove => {}
+                Advice::DontNeed { .. } | Advice::Free => self.zap(part, gather),
+                Advice::Reclaim => {}
             }
         }
         if hole { Err(Errno::ENOMEM) } else { Ok(()) }

@@ -1,7 +1,8 @@
 //! [`AddressSpace`]: the memory of a process.
 //!
 //! - `map`: new mappings, unmapping, brk. `protect`, `remap`, `advise`, `lock`: the other calls on mappings.
-//! - `fault`: bringing pages in. `fork`: the copy for a child. `remote`: access from outside. `report`: /proc.
+//! - `fault`: bringing pages in. `fork`: the copy for a child. `remote`: access from outside. `report`,
+//!   `smaps`: /proc.
 //!
 //! One lock (rank `AddressSpace`) guards all of a space. Under it, objects are asked for pages (their locks rank higher)
 //! and frames are allocated; user memory is never touched, and nothing that may free an object is dropped: removed
@@ -18,6 +19,7 @@ mod protect;
 mod remap;
 mod remote;
 mod report;
+mod smaps;
 #[cfg(test)]
 mod tests;
 
@@ -37,10 +39,11 @@ use super::tree::VmaTree;
 use super::vma::{Prot, VmFlags, Vma};
 use crate::arch::{self, PageFaultError};
 use crate::sync::{Rank, Setting, SpinLock};
-pub use advise::Advice;
+pub use advise::{Advice, Only};
 pub use remap::RemapRequest;
 pub use remote::WordKey;
-pub use report::{MapsLine, SmapsTotals, SpaceCounts};
+pub use report::{MapsLine, SpaceCounts};
+pub use smaps::{SHARE_SCALE, SmapsTotals};
 
 /// What an access wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -79,6 +79,7 @@ impl World {
             0..=3 => self.map(&space, &mut pages, range),
             4..=5 => unmap(&space, &mut pages, range),
             6..=7 => self.protect(&space, &mut pages, range),
+            8 if self.chance(3) => self.resize(&space, &mut pages, range),
             8 => self.remap(&space, &mut pages, range),
             9 => self.advise(&space, &mut pages, range),
             10 => lock(&space, &mut pages, range, self.chance(2)),
@@ -143,7 +144,8 @@ impl World {
 
     fn remap(&mut self, space: &AddressSpace, pages: &mut Pages, range: Range<u64>) {
         let target = self.below(WORLD_PAGES - 16);
-        let grown = range.end - range.start + self.below(4);
+        let keep_old = self.chance(4);
+        let grown = range.end - range.start + if keep_old { 0 } else { self.below(4) };
         let to = target..target + grown;
         if range.start < to.end && to.start < range.end {
             return;
@@ -154,7 +156,7 @@ impl World {
             new_len: bytes(&to),
             may_move: true,
             fixed: Some(addr(to.start)),
-            keep_old: false,
+            keep_old,
         };
         let result = space.remap(&request);
         if !pages.contains_key(&range.start) {
@@ -167,7 +169,13 @@ impl World {
         if !is_one {
             return;
         }
-        pages.retain(|page, _| !range.contains(page));
+        match keep_old {
+            true => pages.range_mut(range).for_each(|(_, page)| {
+                page.flags -= VmFlags::LOCKED | VmFlags::LOCK_ON_FAULT;
+                page.own = page.own.and(page.object.is_none().then_some(0));
+            }),
+            false => pages.retain(|page, _| !range.contains(page)),
+        }
         for (index, page) in to.enumerate() {
             let object = run[0].object.map(|(object, first)| (object, first + index as u64));
             let fresh = Page { object, own: object.is_none().then_some(0), ..run[0] };
@@ -175,8 +183,43 @@ impl World {
         }
     }
 
+    /// mremap in place.
+    fn resize(&mut self, space: &AddressSpace, pages: &mut Pages, range: Range<u64>) {
+        let old_len = range.end - range.start;
+        let to = range.start..(range.start + 1 + self.below(old_len + 3)).min(WORLD_PAGES);
+        let request = RemapRequest {
+            addr: addr(range.start),
+            old_len: bytes(&range),
+            new_len: bytes(&to),
+            ..RemapRequest::default()
+        };
+        let result = space.remap(&request);
+        let run: Vec<Page> = range.clone().map_while(|page| pages.get(&page).copied()).collect();
+        let is_one = run.len() as u64 == old_len && run.windows(2).all(|two| two[0].joins(&two[1]));
+        let has_room = pages.range(range.end..to.end.max(range.end)).next().is_none();
+        let expected = match () {
+            () if run.is_empty() => Err(Errno::EFAULT),
+            () if to.end <= range.end => Ok(addr(range.start)),
+            () if !is_one => Err(Errno::EFAULT),
+            () if !has_room => Err(Errno::ENOMEM),
+            () => Ok(addr(range.start)),
+        };
+        assert_eq!(result, expected, "{range:?} to {to:?}");
+        if result.is_err() {
+            return;
+        }
+        pages.retain(|page, _| !(to.end..range.end).contains(page));
+        for page in range.end..to.end {
+            let object = run[0].object.map(|(object, first)| (object, first + page - range.start));
+            pages.insert(page, Page { object, own: object.is_none().then_some(0), ..run[0] });
+        }
+    }
+
     fn advise(&mut self, space: &AddressSpace, pages: &mut Pages, range: Range<u64>) {
-        let flags = |set, clear| Advice::Flags { set, clear, private_anonymous: set == VmFlags::WIPE_ON_FORK };
+        let flags = |set, clear| {
+            let only = if set == VmFlags::WIPE_ON_FORK { Only::PrivateAnonymous } else { Only::All };
+            Advice::Flags { set, clear, only }
+        };
         let none = VmFlags::empty();
         let advice = [
             Advice::DontNeed { even_locked: true },
@@ -191,7 +234,7 @@ impl World {
         for (_, page) in pages.range_mut(range) {
             match advice {
                 Advice::DontNeed { .. } => page.own = page.own.and(page.object.is_none().then_some(0)),
-                Advice::Flags { private_anonymous: true, .. } if page.object.is_some() => {
+                Advice::Flags { only: Only::PrivateAnonymous, .. } if page.object.is_some() => {
                     refused = true;
                     break;
                 }
@@ -279,7 +322,11 @@ impl World {
         assert_eq!(counts.data_pages, count(&|page| page.prot.contains(Prot::WRITE) && !is_shared(page)));
         assert_eq!(counts.locked_pages, count(&|page| page.flags.contains(VmFlags::LOCKED)));
         let totals = space.smaps(0..USER_END);
-        assert_eq!((totals.resident, totals.anonymous), (counts.resident_pages(), counts.anonymous_pages));
+        let pages_of = |bytes: u64| bytes / PAGE_SIZE;
+        assert_eq!(pages_of(totals.resident), counts.resident_pages());
+        assert_eq!(pages_of(totals.anonymous), counts.anonymous_pages);
+        let parts = [totals.shared_clean, totals.shared_dirty, totals.private_clean, totals.private_dirty];
+        assert_eq!(parts.iter().sum::<u64>(), totals.resident);
     }
 }
 
@@ -322,7 +369,7 @@ fn random_calls_agree_with_a_model_of_pages() {
         sizes: objects.iter().map(|object| object.pages()).collect(),
         spaces: Vec::from([(AddressSpace::new().expect("memory"), Pages::new())]),
     };
-    for _ in 0..variable("RUSTOS_MODEL_STEPS", 50_000) {
+    for _ in 0..variable("RUSTOS_MODEL_STEPS", 1_000_000) {
         world.step();
     }
     for (space, pages) in &world.spaces {

@@ -55,19 +55,10 @@ pub struct MapsLine {
     pub offset_bytes: u64,
     /// The object's identity; `None` for private anonymous memory.
     pub identity: Option<BackingIdentity>,
+    /// Whether the object is memory without a disk behind it.
+    pub is_memory: bool,
     /// `[heap]`, `[stack]`, `[vdso]` or `[vvar]`.
     pub label: Option<&'static str>,
-}
-
-/// The sums of a mapping's pages for `/proc/<pid>/smaps`, in pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SmapsTotals {
-    /// Present.
-    pub resident: u64,
-    /// Present and mapped by nobody else.
-    pub unshared: u64,
-    /// Present and private to the space.
-    pub anonymous: u64,
 }
 
 impl AddressSpace {
@@ -97,6 +88,7 @@ impl AddressSpace {
             flags: vma.flags,
             offset_bytes: vma.mapping.as_ref().map_or(0, |mapping| mapping.first_page << PAGE_SHIFT),
             identity: None,
+            is_memory: vma.mapping.as_ref().is_some_and(|mapping| mapping.object.is_memory()),
             label: inner.label(vma),
         };
         drop(inner);
@@ -113,22 +105,6 @@ impl AddressSpace {
             Some(line)
         })
         .collect()
-    }
-
-    /// The sums of the mappings in `range`.
-    pub fn smaps(&self, range: Range<u64>) -> SmapsTotals {
-        let inner = self.inner.lock();
-        let mut totals = SmapsTotals::default();
-        for (_, slot) in inner.table.slots(range) {
-            let entry = slot.get();
-            if entry.is_empty() || entry.is_special() {
-                continue;
-            }
-            totals.resident += 1;
-            totals.unshared += u64::from(slot.is_sole_owner());
-            totals.anonymous += u64::from(entry.is_anonymous());
-        }
-        totals
     }
 }
 

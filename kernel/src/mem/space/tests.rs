@@ -94,7 +94,7 @@ fn fork_shares_until_either_side_writes() {
 #[test]
 fn fork_honours_advice_and_keeps_shared_mappings_shared() {
     let parent = space();
-    let flags = |set| Advice::Flags { set, clear: VmFlags::empty(), private_anonymous: false };
+    let flags = |set| Advice::Flags { set, clear: VmFlags::empty(), only: Only::All };
     parent.map(&anonymous(0x10_0000, 1)).expect("room");
     parent.map(&anonymous(0x20_0000, 1)).expect("room");
     parent.map(&MapRequest { flags: VmFlags::SHARED, ..anonymous(0x30_0000, 1) }).expect("room");
@@ -225,7 +225,7 @@ fn limits_and_errors_are_those_of_linux() {
     assert_eq!(space.unmap(0x10_0001, 1), Err(Errno::EINVAL));
     assert_eq!(space.unmap(0x10_0000, 0), Err(Errno::EINVAL));
     assert_eq!(space.unmap(0x90_0000, PAGE_SIZE), Ok(()));
-    assert_eq!(space.advise(0x90_0000, PAGE_SIZE, Advice::Nothing), Err(Errno::ENOMEM));
+    assert_eq!(space.advise(0x90_0000, PAGE_SIZE, Advice::WillNeed), Err(Errno::ENOMEM));
 }
 
 #[test]
