@@ -14,7 +14,7 @@ const MAX_LINKS: u32 = u32::MAX - 1;
 
 /// A name that is free to be made (`filename_create`). `EEXIST`; `ENOENT` for a name with trailing slashes unless
 /// it is for a directory; `EROFS`.
-pub fn free_name(parent: Parent, for_dir: bool) -> Result<(Path, Name), Errno> {
+pub fn free_name(parent: Parent<'_>, for_dir: bool) -> Result<(Path, Name<'_>), Errno> {
     let Parent { dir, name: Last::Name(name), slash } = parent else { return Err(Errno::EEXIST) };
     match lookup(&dir, &name) {
         Ok(_) => return Err(Errno::EEXIST),
@@ -74,7 +74,7 @@ fn keeps_names(fs: &Arc<FileSystem>) -> bool {
 }
 
 /// mknod(2): `mode` has the type; the umask is applied here.
-pub fn mknod(parent: Parent, cred: &Cred, context: &FsContext, mode: u32, device: DeviceId) -> Result<(), Errno> {
+pub fn mknod(parent: Parent<'_>, cred: &Cred, context: &FsContext, mode: u32, device: DeviceId) -> Result<(), Errno> {
     let kind = match FileKind::from_mode(mode) {
         Some(FileKind::Directory) => return Err(Errno::EPERM),
         Some(FileKind::Symlink) | None => return Err(Errno::EINVAL),
@@ -95,7 +95,7 @@ pub fn mknod(parent: Parent, cred: &Cred, context: &FsContext, mode: u32, device
 }
 
 /// mkdir(2).
-pub fn mkdir(parent: Parent, cred: &Cred, context: &FsContext, mode: u32) -> Result<(), Errno> {
+pub fn mkdir(parent: Parent<'_>, cred: &Cred, context: &FsContext, mode: u32) -> Result<(), Errno> {
     let (dir, name) = free_name(parent, true)?;
     let mode = mode as u16 & 0o1777 & !context.umask();
     let new = ownership(dir.inode(), cred, FileKind::Directory, mode);
@@ -103,7 +103,7 @@ pub fn mkdir(parent: Parent, cred: &Cred, context: &FsContext, mode: u32) -> Res
 }
 
 /// symlink(2). An empty text has been refused (`ENOENT`).
-pub fn symlink(text: &[u8], parent: Parent, cred: &Cred) -> Result<(), Errno> {
+pub fn symlink(text: &[u8], parent: Parent<'_>, cred: &Cred) -> Result<(), Errno> {
     let (dir, name) = free_name(parent, false)?;
     let mut new = ownership(dir.inode(), cred, FileKind::Symlink, 0o777);
     new.link = text;
@@ -111,7 +111,7 @@ pub fn symlink(text: &[u8], parent: Parent, cred: &Cred) -> Result<(), Errno> {
 }
 
 /// link(2): a further name for the file at `old` (`vfs_link`).
-pub fn link(old: &Path, parent: Parent, cred: &Cred) -> Result<(), Errno> {
+pub fn link(old: &Path, parent: Parent<'_>, cred: &Cred) -> Result<(), Errno> {
     let (dir, name) = free_name(parent, false)?;
     if !Arc::ptr_eq(&old.mount, &dir.mount) {
         return Err(Errno::EXDEV);

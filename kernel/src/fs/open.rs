@@ -22,6 +22,8 @@ pub struct OpenRequest {
     pub mode: u16,
     /// How the path may be resolved.
     pub resolve: ResolveFlags,
+    /// Whether a FIFO may be opened, whose other end may be missing; else it is `EAGAIN`, and nothing has happened.
+    pub may_wait: bool,
 }
 
 impl OpenRequest {
@@ -71,7 +73,7 @@ impl OpenRequest {
         {
             return Err(Errno::EAGAIN);
         }
-        Ok(Self { flags, mode, resolve })
+        Ok(Self { flags, mode, resolve, may_wait: true })
     }
 
     /// What must be allowed on the file itself.
@@ -111,12 +113,13 @@ pub fn open(
     if request.flags.bits() & O_TMPFILE == O_TMPFILE {
         return open_unnamed(start, path, request, umask, cred);
     }
-    let mut walk = Walk::begin(start, path)?;
+    let mut walk = Walk::new(start, path);
+    walk.begin()?;
     if request.has(OpenFlags::O_CREAT) {
         return open_or_make(&mut walk, request, umask, cred);
     }
-    let place = walk.to_end(!request.has(OpenFlags::O_NOFOLLOW))?;
-    finish(place, request, cred, false)
+    walk.to_end(!request.has(OpenFlags::O_NOFOLLOW))?;
+    finish(walk.at, request, cred, false)
 }
 
 /// With `O_CREAT`: walks to the last component, through symbolic links in its place, and makes it if it is absent.
@@ -155,7 +158,7 @@ fn open_or_make(walk: &mut Walk<'_>, request: &OpenRequest, umask: u16, cred: &A
 /// The child called `name`, and whether it was made for us (`lookup_open`).
 fn find_or_make(
     walk: &Walk<'_>,
-    name: &Name,
+    name: &Name<'_>,
     request: &OpenRequest,
     umask: u16,
     cred: &Cred,
@@ -208,6 +211,9 @@ fn finish(place: Path, request: &OpenRequest, cred: &Arc<Cred>, made: bool) -> R
         return Err(Errno::ENOTDIR);
     }
     let truncate = !made && kind == FileKind::Regular && request.has(OpenFlags::O_TRUNC);
+    if kind == FileKind::Fifo && !request.may_wait {
+        return Err(Errno::EAGAIN);
+    }
     if truncate {
         want_write(&place)?;
     }

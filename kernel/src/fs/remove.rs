@@ -9,7 +9,7 @@ use super::resolve::{Last, Parent, lookup};
 use super::{Cred, Dentry, FileKind, Path, notify};
 
 /// unlink(2) (`do_unlinkat`).
-pub fn unlink(parent: Parent, cred: &Cred) -> Result<(), Errno> {
+pub fn unlink(parent: Parent<'_>, cred: &Cred) -> Result<(), Errno> {
     let Parent { dir, name: Last::Name(name), slash } = parent else { return Err(Errno::EISDIR) };
     want_write(&dir)?;
     let victim = lookup(&dir, &name)?;
@@ -36,7 +36,7 @@ pub fn unlink(parent: Parent, cred: &Cred) -> Result<(), Errno> {
 }
 
 /// rmdir(2) (`do_rmdir`).
-pub fn rmdir(parent: Parent, cred: &Cred) -> Result<(), Errno> {
+pub fn rmdir(parent: Parent<'_>, cred: &Cred) -> Result<(), Errno> {
     let (dir, name) = match parent {
         Parent { name: Last::DotDot, .. } => return Err(Errno::ENOTEMPTY),
         Parent { name: Last::Dot, .. } => return Err(Errno::EINVAL),

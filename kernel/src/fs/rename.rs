@@ -17,14 +17,14 @@ use crate::sync::{Rank, SpinGuard, SpinLock};
 static RENAME: SpinLock<()> = SpinLock::new(Rank::Rename, ());
 
 /// One end of a rename.
-struct End {
+struct End<'a> {
     dir: Path,
-    name: Name,
+    name: Name<'a>,
     slash: bool,
 }
 
 /// Moves the name `from` to `to`.
-pub fn rename(from: Parent, to: Parent, flags: RenameFlags, cred: &Cred) -> Result<(), Errno> {
+pub fn rename(from: Parent<'_>, to: Parent<'_>, flags: RenameFlags, cred: &Cred) -> Result<(), Errno> {
     let (noreplace, exchange) =
         (flags.contains(RenameFlags::RENAME_NOREPLACE), flags.contains(RenameFlags::RENAME_EXCHANGE));
     if !Arc::ptr_eq(&from.dir.mount, &to.dir.mount) {
@@ -58,7 +58,7 @@ pub fn rename(from: Parent, to: Parent, flags: RenameFlags, cred: &Cred) -> Resu
 }
 
 /// What the new name stands for so far.
-fn lookup_target(to: &End) -> Result<Option<Arc<Dentry>>, Errno> {
+fn lookup_target(to: &End<'_>) -> Result<Option<Arc<Dentry>>, Errno> {
     match lookup(&to.dir, &to.name) {
         Ok(new) => Ok(Some(new)),
         Err(Errno::ENOENT) => Ok(None),
@@ -68,8 +68,8 @@ fn lookup_target(to: &End) -> Result<Option<Arc<Dentry>>, Errno> {
 
 /// What can be said before the directories are locked, in Linux's order.
 fn check_ends(
-    from: &End,
-    to: &End,
+    from: &End<'_>,
+    to: &End<'_>,
     old: &Arc<Dentry>,
     new: Option<&Arc<Dentry>>,
     noreplace: bool,
@@ -99,8 +99,8 @@ fn check_ends(
 
 /// Locks the directories and does it. `false`: both names were one file's, and nothing was done.
 fn swap_names(
-    from: &End,
-    to: &End,
+    from: &End<'_>,
+    to: &End<'_>,
     old: &Arc<Dentry>,
     new: Option<&Arc<Dentry>>,
     exchange: bool,
@@ -142,8 +142,8 @@ fn swap_names(
 
 /// Permissions and kinds (`vfs_rename`).
 fn may_move(
-    from: &End,
-    to: &End,
+    from: &End<'_>,
+    to: &End<'_>,
     old: &Arc<Dentry>,
     new: Option<&Arc<Dentry>>,
     dirs: &mut LockedDirs<'_>,
@@ -192,7 +192,7 @@ fn retire(replaced: &Dentry) {
 }
 
 /// Directories count their subdirectories; the times of all concerned are now.
-fn count_links(from: &End, to: &End, old: &Dentry, new: Option<&Arc<Dentry>>, exchange: bool) {
+fn count_links(from: &End<'_>, to: &End<'_>, old: &Dentry, new: Option<&Arc<Dentry>>, exchange: bool) {
     let is_dir = |dentry: &Dentry| dentry.inode().kind == FileKind::Directory;
     let (from_dir, to_dir) = (from.dir.inode(), to.dir.inode());
     let old_moves = i64::from(is_dir(old));

@@ -6,6 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use abi::Errno;
 use abi::fcntl::{MAX_SYMLINKS, NAME_MAX, ResolveFlags};
@@ -59,19 +60,18 @@ impl<'a> Start<'a> {
         Self { asker: (pid, tid), ..self }
     }
 
-    fn asker(&self) -> Asker<'a> {
-        Asker { cred: self.cred, pid: self.asker.0, tid: self.asker.1 }
-    }
-
     /// The place `path` names; a final symbolic link is followed if `follow` says so. An empty path is `ENOENT`.
     pub fn resolve(self, path: &[u8], follow: bool) -> Result<Path, Errno> {
-        let mut walk = Walk::begin(self, path)?;
-        walk.to_end(follow)
+        let mut walk = Walk::new(self, path);
+        walk.begin()?;
+        walk.to_end(follow)?;
+        Ok(walk.at)
     }
 
     /// The directory in which the last component of `path` is to be looked up, and that component.
-    pub fn resolve_parent(self, path: &[u8]) -> Result<Parent, Errno> {
-        let mut walk = Walk::begin(self, path)?;
+    pub fn resolve_parent(self, path: &'a [u8]) -> Result<Parent<'a>, Errno> {
+        let mut walk = Walk::new(self, path);
+        walk.begin()?;
         let (name, slash) = walk.to_last()?;
         walk.check_scope(&walk.at)?;
         Ok(Parent { dir: walk.at, name, slash })
@@ -79,9 +79,9 @@ impl<'a> Start<'a> {
 }
 
 /// The last component of a path.
-pub enum Last {
+pub enum Last<'a> {
     /// A name.
-    Name(Name),
+    Name(Name<'a>),
     /// `.`
     Dot,
     /// `..`
@@ -90,14 +90,34 @@ pub enum Last {
     Root,
 }
 
-/// A component's text, kept alive.
-pub struct Name {
-    text: Arc<[u8]>,
+/// A text that is walked.
+#[derive(Clone)]
+enum Text<'a> {
+    /// The path given.
+    Given(&'a [u8]),
+    /// A symbolic link's.
+    Link(Arc<[u8]>),
+}
+
+impl Deref for Text<'_> {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Text::Given(text) => text,
+            Text::Link(text) => text,
+        }
+    }
+}
+
+/// A component of a path.
+pub struct Name<'a> {
+    text: Text<'a>,
     start: usize,
     end: usize,
 }
 
-impl core::ops::Deref for Name {
+impl Deref for Name<'_> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         &self.text[self.start..self.end]
@@ -105,11 +125,11 @@ impl core::ops::Deref for Name {
 }
 
 /// Where a path leads but for its last component.
-pub struct Parent {
+pub struct Parent<'a> {
     /// The directory.
     pub dir: Path,
     /// The last component.
-    pub name: Last,
+    pub name: Last<'a>,
     /// Whether slashes follow it.
     pub slash: bool,
 }
@@ -118,38 +138,45 @@ pub struct Parent {
 pub struct Walk<'a> {
     /// Where it is.
     pub at: Path,
-    start: Start<'a>,
+    /// Where `/` leads.
+    root: Path,
+    /// What a scoped walk may not leave.
+    scope: Option<Path>,
+    how: ResolveFlags,
+    asker: Asker<'a>,
     /// The text being walked, from `next` on.
-    text: Arc<[u8]>,
+    text: Text<'a>,
     next: usize,
     /// What remains to be walked of the texts in which links were met.
-    aside: Vec<(Arc<[u8]>, usize)>,
+    aside: Vec<(Text<'a>, usize)>,
     links_followed: usize,
 }
 
 impl<'a> Walk<'a> {
-    /// A walk at its start. `ENOENT` for an empty path, `ENOTDIR` if a relative one starts at no directory.
-    pub fn begin(start: Start<'a>, path: &[u8]) -> Result<Self, Errno> {
-        let absolute = match path.first() {
-            None => return Err(Errno::ENOENT),
-            Some(first) => *first == b'/',
-        };
-        if absolute && start.how.contains(ResolveFlags::RESOLVE_BENEATH) {
+    /// A walk at its start.
+    pub fn new(start: Start<'a>, path: &'a [u8]) -> Self {
+        let Start { root, base, cred, how, asker: (pid, tid) } = start;
+        let scope = how.intersects(SCOPED).then(|| base.clone());
+        let root = scope.clone().unwrap_or(root);
+        let at = if path.starts_with(b"/") { root.clone() } else { base };
+        let (asker, text) = (Asker { cred, pid, tid }, Text::Given(path));
+        Self { at, root, scope, how, asker, text, next: 0, aside: Vec::new(), links_followed: 0 }
+    }
+
+    /// Whether the walk may begin. `ENOENT` for an empty path, `EXDEV` for an absolute one that must not be, `ENOTDIR` if a
+    /// relative one starts at no directory.
+    pub fn begin(&self) -> Result<(), Errno> {
+        if self.text.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        if self.how.contains(ResolveFlags::RESOLVE_BENEATH) && self.text.starts_with(b"/") {
             return Err(Errno::EXDEV);
         }
-        let mut start = start;
-        if start.how.intersects(SCOPED) {
-            start.root = start.base.clone();
-        }
-        let at = if absolute { start.root.clone() } else { start.base.clone() };
-        if at.inode().kind != FileKind::Directory {
-            return Err(Errno::ENOTDIR);
-        }
-        Ok(Self { at, start, text: Arc::from(path), next: 0, aside: Vec::new(), links_followed: 0 })
+        if self.at.inode().kind == FileKind::Directory { Ok(()) } else { Err(Errno::ENOTDIR) }
     }
 
     /// Walks to the end. Trailing slashes follow a link and ask for a directory.
-    pub fn to_end(&mut self, follow: bool) -> Result<Path, Errno> {
+    pub fn to_end(&mut self, follow: bool) -> Result<(), Errno> {
         let mut want_dir = false;
         loop {
             let (last, slash) = self.to_last()?;
@@ -167,16 +194,15 @@ impl<'a> Walk<'a> {
             if want_dir && self.at.inode().kind != FileKind::Directory {
                 return Err(Errno::ENOTDIR);
             }
-            self.check_scope(&self.at)?;
-            return Ok(self.at.clone());
+            return self.check_scope(&self.at);
         }
     }
 
     /// Walks all but the last component; gives that, and whether slashes follow it.
-    pub fn to_last(&mut self) -> Result<(Last, bool), Errno> {
+    pub fn to_last(&mut self) -> Result<(Last<'a>, bool), Errno> {
         loop {
             let Some((start, end)) = self.next_component() else { return Ok((Last::Root, false)) };
-            permission::check(self.at.inode(), self.start.cred, Permission::EXEC)?;
+            permission::check(self.at.inode(), self.asker.cred, Permission::EXEC)?;
             let rest = skip_slashes(&self.text, end);
             self.next = rest;
             let last = rest == self.text.len() && self.aside.is_empty();
@@ -240,12 +266,12 @@ impl<'a> Walk<'a> {
     fn follow(&mut self, link: &Arc<Dentry>) -> Result<(), Errno> {
         self.links_followed += 1;
         if self.links_followed > MAX_SYMLINKS
-            || self.start.how.contains(ResolveFlags::RESOLVE_NO_SYMLINKS)
+            || self.how.contains(ResolveFlags::RESOLVE_NO_SYMLINKS)
             || self.at.mount.flags().contains(MountFlags::NOSYMFOLLOW)
         {
             return Err(Errno::ELOOP);
         }
-        match link.inode().ops().read_link(link.inode(), &self.start.asker())? {
+        match link.inode().ops().read_link(link.inode(), &self.asker)? {
             LinkTarget::Text(text) => self.walk_text(text),
             LinkTarget::Place(place) => self.jump(place),
         }
@@ -253,15 +279,15 @@ impl<'a> Walk<'a> {
 
     fn walk_text(&mut self, text: Arc<[u8]>) -> Result<(), Errno> {
         if text.first() == Some(&b'/') {
-            if self.start.how.contains(ResolveFlags::RESOLVE_BENEATH) {
+            if self.how.contains(ResolveFlags::RESOLVE_BENEATH) {
                 return Err(Errno::EXDEV);
             }
-            if !Arc::ptr_eq(&self.start.root.mount, &self.at.mount) {
+            if !Arc::ptr_eq(&self.root.mount, &self.at.mount) {
                 self.refuse_crossing()?;
             }
-            self.at = self.start.root.clone();
+            self.at = self.root.clone();
         }
-        let outer = core::mem::replace(&mut self.text, text);
+        let outer = core::mem::replace(&mut self.text, Text::Link(text));
         if self.next < outer.len() {
             self.aside.push((outer, self.next));
         }
@@ -271,18 +297,18 @@ impl<'a> Walk<'a> {
 
     /// Follows a magic link (`nd_jump_link`).
     fn jump(&mut self, place: Path) -> Result<(), Errno> {
-        if self.start.how.contains(ResolveFlags::RESOLVE_NO_MAGICLINKS) {
+        if self.how.contains(ResolveFlags::RESOLVE_NO_MAGICLINKS) {
             return Err(Errno::ELOOP);
         }
         if !Arc::ptr_eq(&place.mount, &self.at.mount) {
             self.refuse_crossing()?;
         }
-        if self.start.how.intersects(SCOPED) {
+        if self.how.intersects(SCOPED) {
             return Err(Errno::EXDEV);
         }
         self.at = place;
         // What remains is walked from here; if nothing does, the walk ends here.
-        let outer = core::mem::replace(&mut self.text, Arc::from([]));
+        let outer = core::mem::replace(&mut self.text, Text::Given(&[]));
         if self.next < outer.len() {
             self.aside.push((outer, self.next));
             if self.at.inode().kind != FileKind::Directory {
@@ -296,7 +322,7 @@ impl<'a> Walk<'a> {
     /// `..`: up one directory, through the roots of mounts, but never out of the root (`follow_dotdot`).
     pub fn up(&mut self) -> Result<(), Errno> {
         loop {
-            if self.at.is(&self.start.root) {
+            if self.at.is(&self.root) {
                 break;
             }
             if !Arc::ptr_eq(&self.at.dentry, &self.at.mount.root) {
@@ -309,16 +335,19 @@ impl<'a> Walk<'a> {
             self.refuse_crossing()?;
             self.at = covered;
         }
-        if self.start.how.contains(ResolveFlags::RESOLVE_BENEATH) { Err(Errno::EXDEV) } else { Ok(()) }
+        if self.how.contains(ResolveFlags::RESOLVE_BENEATH) { Err(Errno::EXDEV) } else { Ok(()) }
     }
 
     fn refuse_crossing(&self) -> Result<(), Errno> {
-        if self.start.how.contains(ResolveFlags::RESOLVE_NO_XDEV) { Err(Errno::EXDEV) } else { Ok(()) }
+        if self.how.contains(ResolveFlags::RESOLVE_NO_XDEV) { Err(Errno::EXDEV) } else { Ok(()) }
     }
 
     /// Whether a scoped walk is still inside: a directory may have been moved out meanwhile (`complete_walk`).
     pub fn check_scope(&self, at: &Path) -> Result<(), Errno> {
-        if !self.start.how.intersects(SCOPED) || at.is_under(&self.start.base) { Ok(()) } else { Err(Errno::EXDEV) }
+        match &self.scope {
+            Some(scope) if !at.is_under(scope) => Err(Errno::EXDEV),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -31,13 +31,28 @@ async fn open_at(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, request: OpenReques
 /// The part of an open that never waits; the path lives on the stack for it alone.
 #[inline(never)]
 fn open_now(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, request: &OpenRequest) -> Result<Arc<File>, Errno> {
-    let path = PathName::read(path)?;
-    let start = cx.start(dirfd, &path, &cx.private.cred)?;
-    let file = open(start, &path, request, cx.private.fs.umask(), &cx.private.cred)?;
+    let mut name = PathName::EMPTY;
+    name.fill(path)?;
+    let start = cx.start(dirfd, &name, &cx.private.cred)?;
+    let file = open(start, &name, request, cx.private.fs.umask(), &cx.private.cred)?;
     if file.traits().contains(FileTraits::TERMINAL) {
         file.ops().opened(&file, &cx.caller(), request.flags.contains(OpenFlags::O_NOCTTY))?;
     }
     Ok(file)
+}
+
+/// open(2), of anything but a FIFO.
+pub fn open_at_once(cx: &mut Cx<'_>, path: UserStr, flags: Flags, mode: u32) -> Option<SyscallResult> {
+    openat_at_once(cx, AT_FDCWD, path, flags, mode)
+}
+
+/// openat(2), of anything but a FIFO.
+pub fn openat_at_once(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, flags: Flags, mode: u32) -> Option<SyscallResult> {
+    let request = OpenRequest { may_wait: false, ..OpenRequest::from_open(flags.0, mode).ok()? };
+    match open_now(cx, dirfd, path, &request) {
+        Err(Errno::EAGAIN) => None,
+        opened => Some(opened.and_then(|file| cx.install(file, request.flags.contains(OpenFlags::O_CLOEXEC)))),
+    }
 }
 
 /// open(2). Waits for the other end of a FIFO.

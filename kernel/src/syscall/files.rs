@@ -35,12 +35,21 @@ impl PathName {
 
     /// Copies the path in; it may be empty, as with `AT_EMPTY_PATH`.
     pub fn read_or_empty(from: UserStr) -> Result<Self, Errno> {
-        let mut name = Self { short: [0; SHORT_BYTES], len: 0, long: Vec::new() };
-        match from.read_into(&mut name.short)?.map(<[u8]>::len) {
-            Some(len) => name.len = len,
-            None => name.long = from.read(PATH_MAX, Errno::ENAMETOOLONG)?,
-        }
+        let mut name = Self::EMPTY;
+        name.fill(from)?;
         Ok(name)
+    }
+
+    /// No path yet: [`Self::fill`] copies it to where it stays, for the calls made most often.
+    pub const EMPTY: Self = Self { short: [0; SHORT_BYTES], len: 0, long: Vec::new() };
+
+    /// Copies the path in; it may be empty. `EFAULT`, `ENAMETOOLONG`.
+    pub fn fill(&mut self, from: UserStr) -> Result<(), Errno> {
+        match from.read_into(&mut self.short)?.map(<[u8]>::len) {
+            Some(len) => self.len = len,
+            None => self.long = from.read(PATH_MAX, Errno::ENAMETOOLONG)?,
+        }
+        Ok(())
     }
 }
 
@@ -90,7 +99,7 @@ impl Cx<'_> {
     }
 
     /// The directory and last component `path` names from `dirfd`.
-    pub fn resolve_parent(&self, dirfd: i32, path: &[u8]) -> Result<Parent, Errno> {
+    pub fn resolve_parent<'a>(&'a self, dirfd: i32, path: &'a [u8]) -> Result<Parent<'a>, Errno> {
         self.start(dirfd, path, &self.private.cred)?.resolve_parent(path)
     }
 

@@ -17,7 +17,8 @@ pub fn sys_mkdir(cx: &mut Cx<'_>, path: UserStr, mode: u32) -> SyscallResult {
 
 /// mkdirat(2) (`do_mkdirat`).
 pub fn sys_mkdirat(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, mode: u32) -> SyscallResult {
-    let parent = cx.resolve_parent(dirfd, &PathName::read(path)?)?;
+    let name = PathName::read(path)?;
+    let parent = cx.resolve_parent(dirfd, &name)?;
     create::mkdir(parent, &cx.private.cred, &cx.private.fs, mode).map(|()| 0)
 }
 
@@ -28,7 +29,8 @@ pub fn sys_mknod(cx: &mut Cx<'_>, path: UserStr, mode: u32, device: u32) -> Sysc
 
 /// mknodat(2) (`do_mknodat`). Device nodes need `CAP_MKNOD`.
 pub fn sys_mknodat(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, mode: u32, device: u32) -> SyscallResult {
-    let parent = cx.resolve_parent(dirfd, &PathName::read(path)?)?;
+    let name = PathName::read(path)?;
+    let parent = cx.resolve_parent(dirfd, &name)?;
     let device = DeviceId::decode(device.into());
     create::mknod(parent, &cx.private.cred, &cx.private.fs, mode, device).map(|()| 0)
 }
@@ -41,7 +43,8 @@ pub fn sys_symlink(cx: &mut Cx<'_>, text: UserStr, path: UserStr) -> SyscallResu
 /// symlinkat(2) (`do_symlinkat`).
 pub fn sys_symlinkat(cx: &mut Cx<'_>, text: UserStr, dirfd: i32, path: UserStr) -> SyscallResult {
     let text = PathName::read(text)?;
-    let parent = cx.resolve_parent(dirfd, &PathName::read(path)?)?;
+    let name = PathName::read(path)?;
+    let parent = cx.resolve_parent(dirfd, &name)?;
     create::symlink(&text, parent, &cx.private.cred).map(|()| 0)
 }
 
@@ -66,7 +69,8 @@ pub fn sys_linkat(
     }
     let name = PathName::read_or_empty(old)?;
     let old = cx.resolve_or_self(old_dirfd, &name, flags.contains(AtFlags::AT_SYMLINK_FOLLOW), empty_ok)?;
-    let parent = cx.resolve_parent(new_dirfd, &PathName::read(new)?)?;
+    let name = PathName::read(new)?;
+    let parent = cx.resolve_parent(new_dirfd, &name)?;
     create::link(&old, parent, &cx.private.cred).map(|()| 0)
 }
 
@@ -83,7 +87,8 @@ pub fn sys_rmdir(cx: &mut Cx<'_>, path: UserStr) -> SyscallResult {
 /// unlinkat(2) (`do_unlinkat`, `do_rmdir`).
 pub fn sys_unlinkat(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, flags: Flags) -> SyscallResult {
     let flags = at_flags(flags, AtFlags::AT_REMOVEDIR)?;
-    let parent = cx.resolve_parent(dirfd, &PathName::read(path)?)?;
+    let name = PathName::read(path)?;
+    let parent = cx.resolve_parent(dirfd, &name)?;
     if flags.contains(AtFlags::AT_REMOVEDIR) {
         remove::rmdir(parent, &cx.private.cred)?;
     } else {

@@ -17,34 +17,43 @@ use crate::signal::Signal;
 
 /// The place a path with `AT_SYMLINK_NOFOLLOW` and `AT_EMPTY_PATH` names.
 fn place_at(cx: &Cx<'_>, dirfd: i32, path: UserStr, flags: AtFlags) -> Result<Path, Errno> {
-    let name = PathName::read_or_empty(path)?;
+    let mut name = PathName::EMPTY;
+    name.fill(path)?;
     let follow = !flags.contains(AtFlags::AT_SYMLINK_NOFOLLOW);
     cx.resolve_or_self(dirfd, &name, follow, flags.contains(AtFlags::AT_EMPTY_PATH))
+}
+
+/// Writes what stat(2) says of a place. The answer stays where it is made: moving it would cost as much as writing it.
+fn give(place: &Path, to: UserOut<Stat>) -> SyscallResult {
+    match &stat::stat(place) {
+        Ok(stat) => to.write(stat).map(|()| 0),
+        Err(error) => Err(*error),
+    }
 }
 
 /// stat(2).
 pub fn sys_stat(cx: &mut Cx<'_>, path: UserStr, to: UserOut<Stat>) -> SyscallResult {
     let place = place_at(cx, AT_FDCWD, path, AtFlags::empty())?;
-    to.write(&stat::stat(&place)?).map(|()| 0)
+    give(&place, to)
 }
 
 /// lstat(2).
 pub fn sys_lstat(cx: &mut Cx<'_>, path: UserStr, to: UserOut<Stat>) -> SyscallResult {
     let place = place_at(cx, AT_FDCWD, path, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    to.write(&stat::stat(&place)?).map(|()| 0)
+    give(&place, to)
 }
 
 /// fstat(2). Works on `O_PATH` descriptors, too.
 pub fn sys_fstat(cx: &mut Cx<'_>, fd: i32, to: UserOut<Stat>) -> SyscallResult {
     let file = cx.private.files.get_any(fd)?;
-    to.write(&stat::stat(file.path())?).map(|()| 0)
+    give(file.path(), to)
 }
 
 /// newfstatat(2) (`vfs_fstatat`).
 pub fn sys_newfstatat(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, to: UserOut<Stat>, flags: Flags) -> SyscallResult {
     let known = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH;
     let place = place_at(cx, dirfd, path, at_flags(flags, known)?)?;
-    to.write(&stat::stat(&place)?).map(|()| 0)
+    give(&place, to)
 }
 
 /// statx(2) (`do_statx`). `EINVAL` for the reserved bit of the mask or both kinds of synchronisation.

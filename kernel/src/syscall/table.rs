@@ -372,7 +372,7 @@ syscalls! {
     325 mlock2(addr: Pointer, len: u64, flags: u32) now memory::sys_mlock2, full;
 
     // file: descriptors
-    2 open(path: UserStr, flags: Flags, mode: u32) wait file::sys_open, full;
+    2 open(path: UserStr, flags: Flags, mode: u32) wait file::sys_open [file::open_at_once], full;
     3 close(fd: i32) now file::sys_close, full;
     16 ioctl(fd: i32, request: u32, arg: Pointer) now file::sys_ioctl, full;
     32 dup(fd: i32) now file::sys_dup, full;
@@ -380,7 +380,7 @@ syscalls! {
     72 fcntl(fd: i32, command: u32, arg: u64) wait file::sys_fcntl, partial "no leases, no directory notification";
     73 flock(fd: i32, operation: Flags) wait file::sys_flock, full;
     85 creat(path: UserStr, mode: u32) wait file::sys_creat, full;
-    257 openat(dirfd: i32, path: UserStr, flags: Flags, mode: u32) wait file::sys_openat, full;
+    257 openat(dirfd: i32, path: UserStr, flags: Flags, mode: u32) wait file::sys_openat [file::openat_at_once], full;
     292 dup3(old: i32, new: i32, flags: Flags) now file::sys_dup3, full;
     436 close_range(first: u32, last: u32, flags: Flags) now file::sys_close_range, full;
     437 openat2(dirfd: i32, path: UserStr, how: UserIn<OpenHow>, size: usize) wait file::sys_openat2, full;

@@ -74,7 +74,7 @@ pub const ONE_CPU: &[Aim] = &[
     aim("file_map_fault", 0.4, "a fault around maps a page at a time"),
     aim("mmap_munmap_1m", 0.4, ""),
     aim("mprotect_page", 0.4, ""),
-    aim("open_close", 0.5, "the path's walk (see stat_path), and the file's allocation"),
+    aim("open_close", 0.5, ""),
     aim(
         "stat_path",
         0.5,
