@@ -316,11 +316,15 @@ impl<P: Platform> Executor<P> {
     #[cold]
     fn should_yield(&self, cpu: usize) -> bool {
         let here = &self.cpus[cpu];
-        if here.resched.swap(false, Ordering::Acquire) {
+        if here.resched.load(Ordering::Relaxed) && here.resched.swap(false, Ordering::Acquire) {
             return true;
         }
-        let now_ns = self.platform.now_ns();
         let slice_end_ns = here.slice_end_ns.load(Ordering::Relaxed);
+        if here.alarm_ns.load(Ordering::Relaxed) <= slice_end_ns && self.idle.load(Ordering::Relaxed) == 0 {
+            // The alarm is set for the slice's end already and nobody is to be offered anything: no need to look at the clock.
+            return false;
+        }
+        let now_ns = self.platform.now_ns();
         if now_ns >= slice_end_ns {
             return true;
         }
