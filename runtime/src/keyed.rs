@@ -50,14 +50,14 @@ impl<K: Eq + Hash, D> KeyedWaitTable<K, D> {
     }
 
     /// Sleeps under `key` until woken. When first polled, queues the task and calls `check` as one step: an error
-    /// takes it out again and is the result. Dropping the future leaves the table; call [`KeyedWait::leave`] before
-    /// if it matters whether a wake had met it.
+    /// takes it out again and is the result; if it is polled nevertheless, it tries again. Dropping the future leaves the
+    /// table; call [`KeyedWait::leave`] before if it matters whether a wake had met it.
     pub fn wait<E, F>(&self, key: K, data: D, check: F) -> KeyedWait<'_, K, D, F>
     where
-        F: FnOnce() -> Result<(), E>,
+        F: FnMut() -> Result<(), E>,
     {
         let entry = self.lists.entry(Sleeper { key, data, ticket: 0, waker: None });
-        KeyedWait { table: self, entry, check: Some(check) }
+        KeyedWait { table: self, entry, check, is_queued: false }
     }
 
     /// Wakes up to `limit` tasks under `key` that `pick` chooses, the longest waiting first. Returns how many.
@@ -231,8 +231,9 @@ pin_project! {
         table: &'t KeyedWaitTable<K, D>,
         #[pin]
         entry: Entry<'t, Sleeper<K, D>>,
-        // `None` once the task has been queued.
-        check: Option<F>,
+        check: F,
+        // Whether the task has been queued.
+        is_queued: bool,
     }
 }
 
@@ -241,7 +242,7 @@ impl<K, D, F> KeyedWait<'_, K, D, F> {
     /// made the caller leave.
     pub fn leave(self: Pin<&mut Self>) -> bool {
         let mut this = self.project();
-        if this.check.is_some() {
+        if !*this.is_queued {
             return false;
         }
         if !this.entry.is_linked() {
@@ -263,15 +264,15 @@ impl<K, D, F> KeyedWait<'_, K, D, F> {
 impl<K, D, E, F> Future for KeyedWait<'_, K, D, F>
 where
     K: Eq + Hash,
-    F: FnOnce() -> Result<(), E>,
+    F: FnMut() -> Result<(), E>,
 {
     type Output = Result<(), E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
         let mut this = self.project();
-        let Some(check) = this.check.take() else {
+        if *this.is_queued {
             return poll_again(this.entry, cx.waker()).map(Ok);
-        };
+        }
         let sleeper = this.entry.as_mut().unlinked_value().expect("queued below, and once");
         sleeper.waker = Some(cx.waker().clone());
         let hash = hash(&sleeper.key);
@@ -280,10 +281,11 @@ where
         guard.value().ticket = ticket;
         // Pairs with the fence in `Table::anyone_waits`.
         fence(Ordering::SeqCst);
-        if let Err(error) = check() {
+        if let Err(error) = (this.check)() {
             guard.unlink();
             return Poll::Ready(Err(error));
         }
+        *this.is_queued = true;
         let len = guard.len();
         drop(guard);
         this.table.lists.consider_growing(hash, len);

@@ -3,7 +3,7 @@
 //! - [`Executor`] runs tasks (futures) on N CPUs; [`Platform`] is what it needs of the machine.
 //! - [`WaitQueue`] is what tasks sleep on; [`KeyedWaitTable`] the same by key and with exact counts, for futexes.
 //! - [`Sleep`] and [`Timeout`] are deadlines.
-//! - [`Mutex`], [`oneshot`], [`yield_now`], [`race`]: small things built on these.
+//! - [`Mutex`], [`oneshot`], [`yield_now`], [`race`], [`Slot`]: small things built on these.
 //! - [`sim`] runs the same executor under a seeded, deterministic schedule with virtual time.
 //!
 //! How a wake travels, what bounds starvation and how a CPU idles: `docs/executor.md`.
@@ -27,6 +27,8 @@ mod list;
 mod mutex;
 #[expect(unsafe_code, reason = "list of tasks linked through their metadata")]
 mod run_queue;
+#[expect(unsafe_code, reason = "a future whose type is forgotten, in place")]
+mod slot;
 #[expect(unsafe_code, reason = "a future that borrows the metadata stored with it")]
 mod spawn;
 
@@ -54,6 +56,7 @@ pub use lock::set_relax;
 pub use mutex::{LockMutex, Mutex, MutexGuard};
 pub use platform::Platform;
 pub use race::{Either, Race, race};
+pub use slot::Slot;
 pub use spawn::JoinHandle;
 pub use task::{BASE_SLICE_NS, CpuSet, TaskContext, TaskParams, slice_ns};
 pub use timer::{Elapsed, Sleep, Timeout};

@@ -47,15 +47,20 @@ impl<P: Platform> Sleep<'_, P> {
 impl<P: Platform> Future for Sleep<'_, P> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Most sleep without end.
+        if self.entry.deadline_ns() == u64::MAX { Poll::Pending } else { self.poll_timer(cx) }
+    }
+}
+
+impl<P: Platform> Sleep<'_, P> {
+    fn poll_timer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         if this.entry.was_armed() {
             return if this.entry.set_waker(cx.waker()) { Poll::Pending } else { Poll::Ready(()) };
         }
         let deadline_ns = this.entry.deadline_ns();
-        if deadline_ns == u64::MAX {
-            return Poll::Pending;
-        }
         if this.executor.platform().now_ns() >= deadline_ns {
             return Poll::Ready(());
         }
@@ -85,6 +90,18 @@ pin_project! {
         future: F,
         #[pin]
         sleep: Sleep<'e, P>,
+    }
+}
+
+impl<P: Platform, F> Timeout<'_, P, F> {
+    /// When the time is up.
+    pub fn deadline_ns(&self) -> u64 {
+        self.sleep.deadline_ns()
+    }
+
+    /// The future that is given the time.
+    pub fn inner(self: Pin<&mut Self>) -> Pin<&mut F> {
+        self.project().future
     }
 }
 

@@ -35,9 +35,9 @@ const SMALL_ALIGN: usize = 16;
 /// Object sizes of the magazines. The last class is for what must be aligned to [`ALIGNED`] bytes: the vector registers of
 /// a thread.
 #[rustfmt::skip]
-const CLASSES: [u16; 25] = [
-    16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048,
-    ALIGNED_BYTES,
+const CLASSES: [u16; 26] = [
+    16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024, 1280, 1536,
+    2048, ALIGNED_BYTES,
 ];
 
 /// The class of larger alignment, and its objects: XSAVE areas with the registers of AVX.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use core::task::Waker;
 
 use runtime::{TaskContext, TaskParams};
@@ -36,7 +36,7 @@ pub struct Thread {
     /// The head of its robust list (set_robust_list(2)). 0: none.
     pub robust_list: AtomicU64,
     /// Sent to its process when its parent ends (`PR_SET_PDEATHSIG`). 0: none.
-    parent_death_signal: AtomicU32,
+    parent_death_signal: AtomicU8,
     /// Its [`Policy`].
     policy: AtomicU32,
     /// Its execution domain and the flags that change how it is treated (personality(2)).
@@ -128,7 +128,7 @@ impl Thread {
             start_ns: crate::arch::monotonic_ns(),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
-            parent_death_signal: AtomicU32::new(0),
+            parent_death_signal: AtomicU8::new(0),
             policy: AtomicU32::new(Policy::DEFAULT.to_bits()),
             personality: AtomicU32::new(0),
             io_priority: AtomicU16::new(0),
@@ -249,12 +249,12 @@ impl Thread {
 
     /// The signal its process gets when its parent ends.
     pub fn parent_death_signal(&self) -> Option<Signal> {
-        Signal::new(self.parent_death_signal.load(Ordering::Relaxed))
+        Signal::new(self.parent_death_signal.load(Ordering::Relaxed).into())
     }
 
     /// Sets the signal its process gets when its parent ends.
     pub fn set_parent_death_signal(&self, signal: Option<Signal>) {
-        self.parent_death_signal.store(signal.map_or(0, |signal| signal.number().into()), Ordering::Relaxed);
+        self.parent_death_signal.store(signal.map_or(0, |signal| signal.number()), Ordering::Relaxed);
     }
 
     /// Takes on what a new thread has from its creator and shares with nobody.

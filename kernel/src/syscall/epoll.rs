@@ -9,7 +9,7 @@ use abi::poll::{EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, Epol
 
 use super::args::{Flags, Pointer};
 use super::poll::{deadline, from_milliseconds, from_timespec, use_mask};
-use super::{Cx, SyscallResult};
+use super::{Cx, Prepared, SyscallResult};
 use crate::fs::File;
 use crate::fs::pseudo::anonymous_file;
 use crate::ipc::epoll::Epoll;
@@ -138,28 +138,30 @@ fn report(epoll: &Epoll, events: Pointer, limit: usize) -> Result<usize, Errno> 
 }
 
 /// epoll_wait(2).
-pub async fn sys_epoll_wait(
-    cx: &mut Cx<'_>,
+pub fn sys_epoll_wait<'a>(
+    cx: &'a mut Cx<'_>,
     epoll: i32,
     events: Pointer,
     limit: i32,
     timeout_ms: i32,
-) -> SyscallResult {
-    wait(cx, epoll, events, limit, from_milliseconds(timeout_ms)).await
+) -> impl Future<Output = SyscallResult> + Send + 'a {
+    wait(cx, epoll, events, limit, from_milliseconds(timeout_ms))
 }
 
 /// epoll_pwait(2). The signal mask holds from before the first look until the call is over.
-pub async fn sys_epoll_pwait(
-    cx: &mut Cx<'_>,
+pub fn sys_epoll_pwait<'a>(
+    cx: &'a mut Cx<'_>,
     epoll: i32,
     events: Pointer,
     limit: i32,
     timeout_ms: i32,
     mask: Pointer,
     mask_bytes: usize,
-) -> SyscallResult {
-    use_mask(cx, mask.0, mask_bytes)?;
-    wait(cx, epoll, events, limit, from_milliseconds(timeout_ms)).await
+) -> impl Future<Output = SyscallResult> + Send + 'a {
+    match use_mask(cx, mask.0, mask_bytes) {
+        Ok(()) => Prepared::Waits { future: wait(cx, epoll, events, limit, from_milliseconds(timeout_ms)) },
+        Err(error) => Prepared::Refused { error },
+    }
 }
 
 /// epoll_pwait2(2): with a timeout in nanoseconds.

@@ -1,6 +1,9 @@
 //! futex(2), futex_waitv(2).
 
 use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use abi::Errno;
 use abi::futex::*;
@@ -12,6 +15,7 @@ use super::args::{Flags, Pointer};
 use super::{Cx, FromRegister, SyscallResult, TraceArgument};
 use crate::arch;
 use crate::mem::UserIn;
+use crate::process::Thread;
 use crate::thread::futex::pi;
 use crate::thread::futex::waitv::{self, Expected};
 use crate::thread::futex::{self, Futex, WaitEnd};
@@ -63,45 +67,103 @@ impl FutexOp {
             FUTEX_WAIT | FUTEX_LOCK_PI | FUTEX_LOCK_PI2 | FUTEX_WAIT_BITSET | FUTEX_WAIT_REQUEUE_PI
         )
     }
+
+    /// Whether the command may wait, or tries what may.
+    const fn may_wait(self) -> bool {
+        self.has_timeout() || self.command() == FUTEX_TRYLOCK_PI
+    }
 }
 
-/// futex(2). Waits in `FUTEX_WAIT*`, `FUTEX_LOCK_PI*`; interrupted by signals, restarted as Linux does. Errors: ENOSYS,
-/// EINVAL, EFAULT, EAGAIN, ETIMEDOUT, EINTR, EPERM, EDEADLK, ESRCH. Order: `sys_futex()`, `do_futex()`.
-pub async fn sys_futex(
-    cx: &mut Cx<'_>,
+/// futex(2), the commands that may wait: `FUTEX_WAIT*`, `FUTEX_LOCK_PI*`. Interrupted by signals, restarted as Linux does.
+/// Errors: ENOSYS, EINVAL, EFAULT, EAGAIN, ETIMEDOUT, EINTR, EDEADLK, ESRCH. Order: `sys_futex()`, `do_futex()`.
+pub fn sys_futex<'a>(
+    cx: &'a mut Cx<'_>,
     address: Pointer,
     op: FutexOp,
     value: u32,
     timeout: Pointer,
     address2: Pointer,
     value3: u32,
-) -> SyscallResult {
-    let deadline = if op.has_timeout() { Deadline::read(op, timeout.0)? } else { Deadline::NONE };
-    let realtime_ok = matches!(op.command(), FUTEX_WAIT_BITSET | FUTEX_WAIT_REQUEUE_PI | FUTEX_LOCK_PI2);
-    if op.is_realtime() && !realtime_ok {
-        return Err(Errno::ENOSYS);
-    }
-    let at = |address: u64| Futex::at(address, op.is_private());
-    match op.command() {
-        FUTEX_WAIT | FUTEX_WAIT_BITSET => {
-            let bitset = if op.command() == FUTEX_WAIT { FUTEX_BITSET_MATCH_ANY } else { value3 };
-            let futex = awaited(cx, address.0, op, bitset)?;
-            wait_end(futex::wait(cx.thread, futex, value, bitset, deadline.ns).await?)
-        }
-        FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => lock_end(pi::lock(cx.thread, at(address.0)?, deadline.ns, true).await?),
-        FUTEX_TRYLOCK_PI => lock_end(pi::lock(cx.thread, at(address.0)?, u64::MAX, false).await?),
-        FUTEX_WAIT_REQUEUE_PI => {
-            if address.0 == address2.0 {
-                return Err(Errno::EINVAL);
-            }
-            let (first, second) = (at(address.0)?, at(address2.0)?);
-            lock_end(pi::wait_requeue(cx.thread, first, value, deadline.ns, second).await?)
-        }
-        _ => without_waiting(cx, [address.0, address2.0], op, value, timeout.0 as u32, value3),
+) -> impl Future<Output = SyscallResult> + Send + use<'a> {
+    let thread: &Thread = cx.thread;
+    let call = match op.command() {
+        FUTEX_WAIT => plain_wait(cx, address, op, timeout, FUTEX_BITSET_MATCH_ANY),
+        FUTEX_WAIT_BITSET => plain_wait(cx, address, op, timeout, value3),
+        _ => return Call::Lock { call: Box::pin(lock(thread, [address, address2], op, value, timeout)) },
+    };
+    match call {
+        Ok((futex, bitset, deadline)) => Call::Wait { wait: futex::wait(thread, futex, value, bitset, deadline.ns) },
+        Err(error) => Call::Failed { error },
     }
 }
 
-/// futex(2), the commands that never wait and have nothing to do with priorities.
+pin_project_lite::pin_project! {
+    /// A command of futex(2) that may wait.
+    #[project = CallProjection]
+    enum Call<W, L> {
+        /// It is refused.
+        Failed { error: Errno },
+        /// A wait for a wake.
+        Wait { #[pin] wait: W },
+        /// One that has to do with a lock: rare, and larger.
+        Lock { call: Pin<Box<L>> },
+    }
+}
+
+impl<W, L> Future for Call<W, L>
+where
+    W: Future<Output = Result<WaitEnd, Errno>>,
+    L: Future<Output = SyscallResult>,
+{
+    type Output = SyscallResult;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SyscallResult> {
+        match self.project() {
+            CallProjection::Wait { wait } => wait.poll(cx).map(|end| wait_end(end?)),
+            CallProjection::Lock { call } => call.as_mut().poll(cx),
+            CallProjection::Failed { error } => Poll::Ready(Err(*error)),
+        }
+    }
+}
+
+/// What `FUTEX_WAIT` and `FUTEX_WAIT_BITSET` wait on, by which bits, and how long. Errors: EFAULT, EINVAL, ENOSYS.
+fn plain_wait(
+    cx: &Cx<'_>,
+    address: Pointer,
+    op: FutexOp,
+    timeout: Pointer,
+    bitset: u32,
+) -> Result<(Futex, u32, Deadline), Errno> {
+    let deadline = Deadline::read(op, timeout.0)?;
+    if op.is_realtime() && op.command() == FUTEX_WAIT {
+        return Err(Errno::ENOSYS);
+    }
+    Ok((awaited(cx, address.0, op, bitset)?, bitset, deadline))
+}
+
+/// The commands that take a lock with priority inheritance.
+async fn lock(
+    thread: &Thread,
+    [address, address2]: [Pointer; 2],
+    op: FutexOp,
+    value: u32,
+    timeout: Pointer,
+) -> SyscallResult {
+    let deadline = if op.has_timeout() { Deadline::read(op, timeout.0)? } else { Deadline::NONE };
+    if op.is_realtime() && !matches!(op.command(), FUTEX_WAIT_REQUEUE_PI | FUTEX_LOCK_PI2) {
+        return Err(Errno::ENOSYS);
+    }
+    let at = |address: Pointer| Futex::at(address.0, op.is_private());
+    lock_end(match op.command() {
+        FUTEX_WAIT_REQUEUE_PI if address.0 == address2.0 => return Err(Errno::EINVAL),
+        FUTEX_WAIT_REQUEUE_PI => pi::wait_requeue(thread, at(address)?, value, deadline.ns, at(address2)?).await?,
+        FUTEX_TRYLOCK_PI => pi::lock(thread, at(address)?, u64::MAX, false).await?,
+        _ => pi::lock(thread, at(address)?, deadline.ns, true).await?,
+    })
+}
+
+/// futex(2), the commands that never wait.
 pub fn futex_at_once(
     cx: &mut Cx<'_>,
     address: Pointer,
@@ -111,9 +173,13 @@ pub fn futex_at_once(
     address2: Pointer,
     value3: u32,
 ) -> Option<SyscallResult> {
-    let at_once = matches!(op.command(), FUTEX_WAKE | FUTEX_WAKE_BITSET | FUTEX_REQUEUE | FUTEX_CMP_REQUEUE);
-    (at_once && !op.is_realtime())
-        .then(|| without_waiting(cx, [address.0, address2.0], op, value, timeout.0 as u32, value3))
+    if op.may_wait() {
+        return None;
+    }
+    if op.is_realtime() {
+        return Some(Err(Errno::ENOSYS));
+    }
+    Some(without_waiting(cx, [address.0, address2.0], op, value, timeout.0 as u32, value3))
 }
 
 /// The commands that never wait. `limit` is what Linux calls `val2`.

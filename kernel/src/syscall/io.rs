@@ -1,13 +1,15 @@
 //! Moving bytes: read, write and their vectored and positioned kin; lseek; sync (`fs/read_write.c`, `fs/sync.c`).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::future::Future;
 
 use abi::Errno;
 use abi::fcntl::{FallocMode, SyncFileRangeFlags};
 use abi::uio::RwFlags;
 
 use super::args::{Flags, Pointer};
-use super::{Cx, SyscallResult};
+use super::{Cx, Prepared, SyscallResult};
 use crate::fs::{
     Access, AccessFlags, At, File, FileKind, FileTraits, Sink, SizeLimit, Source, Whence, attributes, mount,
 };
@@ -15,7 +17,7 @@ use crate::mem::UserBuffers;
 use crate::signal::Signal;
 
 /// Reads into `sink`, waiting if need be. Restarted after a signal.
-async fn read_file(cx: &mut Cx<'_>, file: &Arc<File>, sink: &mut dyn Sink, at: At, nowait: bool) -> SyscallResult {
+async fn read_file(cx: &Cx<'_>, file: &Arc<File>, sink: &mut dyn Sink, at: At, nowait: bool) -> SyscallResult {
     if file.traits().contains(FileTraits::TERMINAL) {
         file.ops().job_control(file, &cx.caller(), Access::Read)?;
     }
@@ -55,24 +57,31 @@ fn raise_for(cx: &mut Cx<'_>, result: SyscallResult, limit: &SizeLimit) {
 }
 
 /// The most that a pipe takes in one piece (`PIPE_BUF`).
-const PIPE_BUF: usize = 4096;
+const PIPE_BUF: u64 = 4096;
 
 /// Reads if that need not wait.
-fn try_read(file: &File, buffer: u64, count: usize, at: At) -> Option<SyscallResult> {
+fn try_read(file: &File, sink: Result<UserBuffers, Errno>, at: At) -> Option<SyscallResult> {
     if file.traits().contains(FileTraits::TERMINAL) {
         return None;
     }
-    let mut sink = match UserBuffers::single(buffer, count as u64) {
-        Ok(sink) => sink,
-        Err(error) => return Some(Err(error)),
-    };
-    file.read_unless_empty(&mut sink, at)
+    match sink {
+        Ok(mut sink) => file.read_unless_empty(&mut sink, at),
+        Err(error) => Some(Err(error)),
+    }
 }
 
 /// read(2), if it need not wait.
 pub fn read_at_once(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usize) -> Option<SyscallResult> {
     match readable(cx, fd) {
-        Ok(file) => try_read(&file, buffer.0, count, At::Position),
+        Ok(file) => try_read(&file, UserBuffers::single(buffer.0, count as u64), At::Position),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// readv(2), if it need not wait.
+pub fn readv_at_once(cx: &mut Cx<'_>, fd: i32, vector: Pointer, count: u64) -> Option<SyscallResult> {
+    match readable(cx, fd) {
+        Ok(file) => try_read(&file, UserBuffers::vector(vector.0, count), At::Position),
         Err(error) => Some(Err(error)),
     }
 }
@@ -87,26 +96,53 @@ pub fn pread64_at_once(
 ) -> Option<SyscallResult> {
     let at = offset(position).ok()?;
     let file = positioned(readable(cx, fd).ok()?).ok()?;
-    try_read(&file, buffer.0, count, at)
+    try_read(&file, UserBuffers::single(buffer.0, count as u64), at)
 }
 
-/// write(2), if it need not wait: what is taken whole or not at all, which a pipe or a device does with so little.
-pub fn write_at_once(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usize) -> Option<SyscallResult> {
-    let file = writable(cx, fd).ok()?;
+/// Writes if that need not wait, what is taken whole or not at all: a regular file takes all it can, a pipe or a device does so
+/// with little.
+fn try_write(cx: &mut Cx<'_>, file: &File, source: Result<UserBuffers, Errno>, at: At) -> Option<SyscallResult> {
+    let mut source = source.ok()?;
+    let traits = file.traits();
     let kind = file.path().inode().kind;
-    let whole = count <= PIPE_BUF && matches!(kind, FileKind::Fifo | FileKind::CharDevice | FileKind::Anonymous);
-    if !whole || file.traits().intersects(FileTraits::TERMINAL | FileTraits::REGULAR) {
+    let few = source.remaining() <= PIPE_BUF
+        && matches!(kind, FileKind::Fifo | FileKind::CharDevice | FileKind::Anonymous)
+        && !traits.contains(FileTraits::TERMINAL);
+    if !few && !traits.contains(FileTraits::REGULAR) {
         return None;
     }
-    let mut source = UserBuffers::single(buffer.0, count as u64).ok()?;
-    // Only regular files have a limit to their size.
-    let mut limit = SizeLimit::none();
-    let result = file.try_write(&mut source, At::Position, RwFlags::empty(), &mut limit);
+    let mut limit = cx.size_limit();
+    let result = file.try_write(&mut source, at, RwFlags::empty(), &mut limit);
     if result == Err(Errno::EAGAIN) && !file.nonblocking() {
         return None;
     }
     raise_for(cx, result, &limit);
     Some(result)
+}
+
+/// write(2), if it need not wait.
+pub fn write_at_once(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usize) -> Option<SyscallResult> {
+    let file = writable(cx, fd).ok()?;
+    try_write(cx, &file, UserBuffers::single(buffer.0, count as u64), At::Position)
+}
+
+/// writev(2), if it need not wait.
+pub fn writev_at_once(cx: &mut Cx<'_>, fd: i32, vector: Pointer, count: u64) -> Option<SyscallResult> {
+    let file = writable(cx, fd).ok()?;
+    try_write(cx, &file, UserBuffers::vector(vector.0, count), At::Position)
+}
+
+/// pwrite64(2), if it need not wait.
+pub fn pwrite64_at_once(
+    cx: &mut Cx<'_>,
+    fd: i32,
+    buffer: Pointer,
+    count: usize,
+    position: i64,
+) -> Option<SyscallResult> {
+    let at = offset(position).ok()?;
+    let file = positioned(writable(cx, fd).ok()?).ok()?;
+    try_write(cx, &file, UserBuffers::single(buffer.0, count as u64), at)
 }
 
 /// A file position given by the user. `EINVAL` if it is negative.
@@ -140,17 +176,29 @@ fn positioned(file: Arc<File>) -> Result<Arc<File>, Errno> {
 }
 
 /// read(2) (`ksys_read`). Waits for data unless `O_NONBLOCK`.
-pub async fn sys_read(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usize) -> SyscallResult {
-    let file = readable(cx, fd)?;
-    let mut sink = UserBuffers::single(buffer.0, count as u64)?;
-    match file.read_queue() {
-        // One future, instead of one in another: this is how most readers wait.
-        Some(queue) => {
-            let read = queue.wait_until(|| file.read_unless_empty(&mut sink, At::Position));
-            cx.interruptible(read).await?
+pub fn sys_read<'a>(
+    cx: &'a mut Cx<'_>,
+    fd: i32,
+    buffer: Pointer,
+    count: usize,
+) -> impl Future<Output = SyscallResult> + Send + use<'a> {
+    let prepared = readable(cx, fd).and_then(|file| Ok((file, UserBuffers::single(buffer.0, count as u64)?)));
+    let (file, mut sink) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Prepared::Refused { error },
+    };
+    let cx = &*cx;
+    let future = async move {
+        match file.read_queue() {
+            // One future, instead of one in another: this is how most readers wait.
+            Some(queue) => {
+                let read = queue.wait_until(|| file.read_unless_empty(&mut sink, At::Position));
+                cx.interruptible(read).await?
+            }
+            None => Box::pin(read_file(cx, &file, &mut sink, At::Position, false)).await,
         }
-        None => read_file(cx, &file, &mut sink, At::Position, false).await,
-    }
+    };
+    Prepared::Waits { future }
 }
 
 /// write(2) (`ksys_write`). Waits for room unless `O_NONBLOCK`. `EPIPE` comes with SIGPIPE, `EFBIG` with SIGXFSZ.

@@ -9,8 +9,8 @@
 //! 2. Add its line to [`table`], in the family's section:
 //!    `32 dup(fildes: i32) now file::sys_dup, full;`
 //!    The kinds: `now` (a plain function: no future, no allocation; it runs before the registers that a function keeps
-//!    have been stored), `whole` (the same for one that copies or replaces all registers), `wait` (async, awaited inside the thread's
-//!    own future, whose size is that of its largest handler: keep its locals few), `boxed` (async, rare and fat: put in
+//!    have been stored), `whole` (the same for one that copies or replaces all registers), `wait` (async, in a slot of the thread's own
+//!    future, which it must fit into or the build fails: keep its locals few), `boxed` (async, rare or fat: put in
 //!    a box). A `wait` call that mostly need not wait may name, in brackets, a plain function that is tried first
 //!    and gives `None`, having done nothing, when it would have to: `wait io::sys_read [io::read_at_once]`. The note: `full`, or `partial "what is missing and why"`.
 //! 3. An argument's type is anything that is [`FromRegister`]. If a trace should show it by name, give it a type of
@@ -71,7 +71,11 @@ pub mod xattr;
 
 pub use args::{FromRegister, TraceArgument};
 pub use cx::Cx;
-pub use table::{call_now, call_wait, call_whole};
+pub use table::{Waiting, call_now, call_wait, call_whole};
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use abi::{Errno, Pod};
 
@@ -81,6 +85,30 @@ use crate::thread::Private;
 
 /// What a handler gives: the value of `rax`, or an error.
 pub type SyscallResult = Result<usize, Errno>;
+
+pin_project_lite::pin_project! {
+    /// A call whose arguments were looked at before there was a future, which has no need to keep them then.
+    #[project = PreparedProjection]
+    #[must_use = "futures do nothing unless polled"]
+    enum Prepared<F> {
+        /// It is refused.
+        Refused { error: Errno },
+        /// What is left of it.
+        Waits { #[pin] future: F },
+    }
+}
+
+impl<F: Future<Output = SyscallResult>> Future for Prepared<F> {
+    type Output = SyscallResult;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SyscallResult> {
+        match self.project() {
+            PreparedProjection::Waits { future } => future.poll(cx),
+            PreparedProjection::Refused { error } => Poll::Ready(Err(*error)),
+        }
+    }
+}
 
 /// A structure whose size its caller names, as newer calls have it (`copy_struct_from_user()`): a shorter one is filled up
 /// with zeros, of a longer one the rest must be zero. Errors: E2BIG, EFAULT.

@@ -4,6 +4,8 @@
 //! [`call_now`], [`call_whole`] and [`call_wait`] (dispatch), [`arguments`] (tracing) and [`SUPPORT`] (the support list).
 
 use core::fmt;
+use core::future::ready;
+use core::pin::Pin;
 
 use abi::Errno;
 use abi::fcntl::OpenHow;
@@ -16,6 +18,7 @@ use abi::stat::{Stat, Statfs, Statx};
 use abi::time::{Itimerspec, Timespec, Timeval};
 use abi::utsname::NewUtsname;
 use alloc::boxed::Box;
+use runtime::Slot;
 
 use super::args::*;
 use super::futex::FutexOp;
@@ -67,6 +70,33 @@ pub fn call_now(cx: &mut Cx<'_>, number: u64) -> bool {
     AT_ONCE.get(number as usize).is_some_and(|call| call(cx))
 }
 
+/// The room each thread has for a call that waits.
+const CALL_BYTES: usize = 256;
+
+/// A call that waits, whichever it is. It borrows its caller for `'a`.
+pub type Waiting<'a> = Slot<'a, SyscallResult, CALL_BYTES>;
+
+/// Puts a call, with the arguments in its caller's registers, into a slot.
+type Begin = for<'a> fn(Pin<&mut Waiting<'a>>, &'a mut Cx<'_>);
+
+/// Puts a call that neither [`call_now`] nor [`call_whole`] has run into `slot`, to be awaited there: one that may wait, or one
+/// that does not exist. Its arguments are in the caller's registers.
+#[inline]
+pub fn call_wait<'a>(slot: Pin<&mut Waiting<'a>>, cx: &'a mut Cx<'_>, number: u64) {
+    match WAITING.get(number as usize) {
+        Some(begin) => begin(slot, cx),
+        None => slot.put(ready(Err(Errno::ENOSYS))),
+    }
+}
+
+/// Runs a call that [`call_now`] leaves alone because it has to do with all of the caller's registers. Else gives `false` and
+/// has done nothing.
+#[inline]
+pub fn call_whole(cx: &mut Cx<'_>, number: u64) -> bool {
+    let call = WHOLE.get(number as usize).copied().flatten();
+    call.map(|call| call(cx)).is_some()
+}
+
 macro_rules! syscalls {
     ($($number:literal $name:ident($($arg:ident: $type:ty),*) $kind:ident $handler:path $([$first:path])?, $level:ident $($reason:literal)?;)*) => {
         /// Every system call there is, in the table's order.
@@ -87,22 +117,19 @@ macro_rules! syscalls {
             calls
         };
 
-        /// Runs a call that [`call_now`] leaves alone because it has to do with all of the caller's registers.
-        #[inline]
-        pub fn call_whole(cx: &mut Cx<'_>, number: u64) -> bool {
-            match number {
-                $($number => syscalls!(@whole $kind cx $number $handler),)*
-                _ => false,
-            }
-        }
+        /// By number, what makes a call that has to do with all of the caller's registers.
+        static WHOLE: [Option<fn(&mut Cx<'_>)>; LIMIT] = {
+            let mut calls: [Option<fn(&mut Cx<'_>)>; LIMIT] = [None; LIMIT];
+            $(syscalls!(@whole $kind calls $number $handler);)*
+            calls
+        };
 
-        /// Runs a call that neither [`call_now`] nor [`call_whole`] has run: one that may wait, or one that does not exist.
-        pub async fn call_wait(cx: &mut Cx<'_>, number: u64, registers: [u64; 6]) -> SyscallResult {
-            match number {
-                $($number => syscalls!(@wait $kind cx registers $handler, ($($arg: $type),*)),)*
-                _ => Err(Errno::ENOSYS),
-            }
-        }
+        /// By number, what puts a call that may wait into a slot.
+        static WAITING: [Begin; LIMIT] = {
+            let mut calls: [Begin; LIMIT] = [|slot, _| slot.put(ready(Err(Errno::ENOSYS))); LIMIT];
+            $(syscalls!(@wait $kind calls $number $handler, ($($arg: $type),*));)*
+            calls
+        };
 
         /// The call's name.
         pub fn name(number: u64) -> Option<&'static str> {
@@ -140,7 +167,7 @@ macro_rules! syscalls {
             true
         }
     };
-    (@now wait $number:literal $handler:path [$first:path], ($($arg:ident: $type:ty),*)) => {
+    (@now $kind:ident $number:literal $handler:path [$first:path], ($($arg:ident: $type:ty),*)) => {
         |cx| {
             let [$($arg,)* ..] = cx.private.context.syscall_arguments();
             let result = $first(cx $(, <$type as FromRegister>::from_register($arg))*);
@@ -149,23 +176,28 @@ macro_rules! syscalls {
     };
     (@now $kind:ident $number:literal $handler:path, ($($arg:ident: $type:ty),*)) => { |_| false };
 
-    (@whole whole $cx:ident $number:literal $handler:path) => {{
-        let result = $handler($cx);
-        finish($cx.private, $number, result);
-        true
-    }};
-    (@whole $kind:ident $cx:ident $number:literal $handler:path) => { false };
+    (@whole whole $calls:ident $number:literal $handler:path) => {
+        $calls[$number] = Some(|cx| {
+            let result = $handler(cx);
+            finish(cx.private, $number, result);
+        })
+    };
+    (@whole $kind:ident $calls:ident $number:literal $handler:path) => {};
 
-    (@wait whole $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => { Err(Errno::ENOSYS) };
-    (@wait now $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => { Err(Errno::ENOSYS) };
-    (@wait wait $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => {{
-        let [$($arg,)* ..] = $registers;
-        $handler($cx $(, <$type as FromRegister>::from_register($arg))*).await
-    }};
-    (@wait boxed $cx:ident $registers:ident $handler:path, ($($arg:ident: $type:ty),*)) => {{
-        let [$($arg,)* ..] = $registers;
-        Box::pin($handler($cx $(, <$type as FromRegister>::from_register($arg))*)).await
-    }};
+    (@wait whole $calls:ident $number:literal $handler:path, ($($arg:ident: $type:ty),*)) => {};
+    (@wait now $calls:ident $number:literal $handler:path, ($($arg:ident: $type:ty),*)) => {};
+    (@wait wait $calls:ident $number:literal $handler:path, ($($arg:ident: $type:ty),*)) => {
+        $calls[$number] = |slot, cx| {
+            let [$($arg,)* ..] = cx.private.context.syscall_arguments();
+            slot.put($handler(cx $(, <$type as FromRegister>::from_register($arg))*));
+        }
+    };
+    (@wait boxed $calls:ident $number:literal $handler:path, ($($arg:ident: $type:ty),*)) => {
+        $calls[$number] = |slot, cx| {
+            let [$($arg,)* ..] = cx.private.context.syscall_arguments();
+            slot.put(Box::pin($handler(cx $(, <$type as FromRegister>::from_register($arg))*)));
+        }
+    };
 
     (@trace $name:ident $registers:ident $f:ident) => {};
     (@trace $name:ident $registers:ident $f:ident $($arg:ident: $type:ty),+) => {
@@ -217,7 +249,7 @@ syscalls! {
 
     // wait
     61 wait4(pid: i32, status: UserOut<i32>, options: Flags, usage: UserOut<Rusage>) wait wait::sys_wait4, full;
-    247 waitid(which: u32, pid: i32, info: Pointer, options: Flags, usage: UserOut<Rusage>) wait wait::sys_waitid, full;
+    247 waitid(which: u32, pid: i32, info: Pointer, options: Flags, usage: UserOut<Rusage>) boxed wait::sys_waitid, full;
 
     // exec
     59 execve(filename: UserStr, argv: Pointer, envp: Pointer) boxed exec::sys_execve,
@@ -244,7 +276,7 @@ syscalls! {
     130 rt_sigsuspend(mask: Pointer, sigsetsize: usize) wait signal::sys_rt_sigsuspend, full;
     131 sigaltstack(ss: Pointer, old_ss: Pointer) now signal::sys_sigaltstack, full;
     200 tkill(tid: i32, sig: i32) now signal::sys_tkill, full;
-    219 restart_syscall() wait signal::sys_restart_syscall, full;
+    219 restart_syscall() boxed signal::sys_restart_syscall, full;
     234 tgkill(tgid: i32, tid: i32, sig: i32) now signal::sys_tgkill, full;
     282 signalfd(fd: i32, mask: Pointer, sizemask: usize) now signal::sys_signalfd, full;
     289 signalfd4(fd: i32, mask: Pointer, sizemask: usize, flags: Flags) now signal::sys_signalfd4, full;
@@ -387,12 +419,14 @@ syscalls! {
 
     // file: bytes
     0 read(fd: i32, buffer: Pointer, count: usize) wait io::sys_read [io::read_at_once], full;
-    1 write(fd: i32, buffer: Pointer, count: usize) wait io::sys_write [io::write_at_once], full;
+    1 write(fd: i32, buffer: Pointer, count: usize) boxed io::sys_write [io::write_at_once], full;
     8 lseek(fd: i32, offset: i64, whence: u32) now io::sys_lseek, full;
-    17 pread64(fd: i32, buffer: Pointer, count: usize, position: i64) wait io::sys_pread64 [io::pread64_at_once], full;
-    18 pwrite64(fd: i32, buffer: Pointer, count: usize, position: i64) wait io::sys_pwrite64, full;
-    19 readv(fd: i32, vector: Pointer, count: u64) wait io::sys_readv, full;
-    20 writev(fd: i32, vector: Pointer, count: u64) wait io::sys_writev, full;
+    17 pread64(fd: i32, buffer: Pointer, count: usize, position: i64) boxed io::sys_pread64 [io::pread64_at_once],
+        full;
+    18 pwrite64(fd: i32, buffer: Pointer, count: usize, position: i64) boxed io::sys_pwrite64 [io::pwrite64_at_once],
+        full;
+    19 readv(fd: i32, vector: Pointer, count: u64) boxed io::sys_readv [io::readv_at_once], full;
+    20 writev(fd: i32, vector: Pointer, count: u64) boxed io::sys_writev [io::writev_at_once], full;
     74 fsync(fd: i32) now io::sys_fsync, full;
     75 fdatasync(fd: i32) now io::sys_fdatasync, full;
     77 ftruncate(fd: i32, len: i64) now io::sys_ftruncate, full;
@@ -401,11 +435,11 @@ syscalls! {
     221 fadvise64(fd: i32, offset: i64, len: i64, advice: u32) now io::sys_fadvise64, full;
     277 sync_file_range(fd: i32, offset: i64, len: i64, flags: Flags) now io::sys_sync_file_range, full;
     285 fallocate(fd: i32, mode: Flags, offset: i64, len: i64) now io::sys_fallocate, partial "allocation and holes only, as tmpfs has on Linux";
-    295 preadv(fd: i32, vector: Pointer, count: u64, position: i64) wait io::sys_preadv, full;
-    296 pwritev(fd: i32, vector: Pointer, count: u64, position: i64) wait io::sys_pwritev, full;
+    295 preadv(fd: i32, vector: Pointer, count: u64, position: i64) boxed io::sys_preadv, full;
+    296 pwritev(fd: i32, vector: Pointer, count: u64, position: i64) boxed io::sys_pwritev, full;
     306 syncfs(fd: i32) now io::sys_syncfs, full;
-    327 preadv2(fd: i32, vector: Pointer, count: u64, position: i64, high: u64, flags: Flags) wait io::sys_preadv2, full;
-    328 pwritev2(fd: i32, vector: Pointer, count: u64, position: i64, high: u64, flags: Flags) wait io::sys_pwritev2, full;
+    327 preadv2(fd: i32, vector: Pointer, count: u64, position: i64, high: u64, flags: Flags) boxed io::sys_preadv2, full;
+    328 pwritev2(fd: i32, vector: Pointer, count: u64, position: i64, high: u64, flags: Flags) boxed io::sys_pwritev2, full;
 
     // path
     78 getdents(fd: i32, buffer: Pointer, count: u32) now path::sys_getdents, full;
@@ -502,8 +536,8 @@ syscalls! {
     287 timerfd_gettime(fd: i32, current: UserOut<Itimerspec>) now timerfd::sys_timerfd_gettime, full;
 
     // poll, epoll
-    7 poll(fds: Pointer, count: u32, timeout: i32) wait poll::sys_poll [poll::poll_at_once], full;
-    271 ppoll(fds: Pointer, count: u32, timeout: Pointer, mask: Pointer, mask_bytes: usize) wait poll::sys_ppoll, full;
+    7 poll(fds: Pointer, count: u32, timeout: i32) boxed poll::sys_poll [poll::poll_at_once], full;
+    271 ppoll(fds: Pointer, count: u32, timeout: Pointer, mask: Pointer, mask_bytes: usize) boxed poll::sys_ppoll, full;
     23 select(count: i32, read: Pointer, write: Pointer, except: Pointer, timeout: Pointer) boxed poll::sys_select, full;
     270 pselect6(count: i32, read: Pointer, write: Pointer, except: Pointer, timeout: Pointer, mask: UserIn<SigsetArgpack>)
         boxed poll::sys_pselect6, full;
@@ -533,8 +567,8 @@ syscalls! {
     53 socketpair(family: u32, kind: u32, protocol: u32, fds: UserOut<[i32; 2]>) now socket::sys_socketpair, full;
     49 bind(fd: i32, address: Pointer, len: i32) now socket::sys_bind, full;
     50 listen(fd: i32, backlog: i32) now socket::sys_listen, full;
-    43 accept(fd: i32, address: Pointer, len: Pointer) wait socket::sys_accept, full;
-    288 accept4(fd: i32, address: Pointer, len: Pointer, flags: Flags) wait socket::sys_accept4, full;
+    43 accept(fd: i32, address: Pointer, len: Pointer) boxed socket::sys_accept, full;
+    288 accept4(fd: i32, address: Pointer, len: Pointer, flags: Flags) boxed socket::sys_accept4, full;
     42 connect(fd: i32, address: Pointer, len: i32) boxed socket::sys_connect, full;
     51 getsockname(fd: i32, address: Pointer, len: Pointer) now socket::sys_getsockname, full;
     52 getpeername(fd: i32, address: Pointer, len: Pointer) now socket::sys_getpeername, full;

@@ -1,14 +1,15 @@
 //! Timers: interval timers, POSIX timers, and sleeping.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::future::pending;
+use core::future::{Future, pending};
 
 use abi::Errno;
 use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SigEvent};
 use abi::time::*;
 
 use super::args::Pointer;
-use super::{Cx, SyscallResult};
+use super::{Cx, Prepared, SyscallResult};
 use crate::mem::{UserIn, UserOut};
 use crate::process::clock::CpuClock;
 use crate::process::itimer::CpuItimer;
@@ -174,10 +175,18 @@ pub fn sys_timer_delete(cx: &mut Cx<'_>, id: i32) -> SyscallResult {
 // Sleeping.
 
 /// nanosleep(2). Waits for the time to pass or a signal. Errors: EFAULT, EINVAL, EINTR.
-pub async fn sys_nanosleep(cx: &mut Cx<'_>, duration: Pointer, remaining: Pointer) -> SyscallResult {
-    let duration = UserIn::<Timespec>::new(duration.0).read()?.to_ns().ok_or(Errno::EINVAL)?;
-    let deadline_ns = monotonic_ns().saturating_add(duration);
-    continue_nanosleep(cx, CLOCK_MONOTONIC, deadline_ns, remaining.0).await
+pub fn sys_nanosleep<'a>(
+    cx: &'a mut Cx<'_>,
+    duration: Pointer,
+    remaining: Pointer,
+) -> impl Future<Output = SyscallResult> + Send + 'a {
+    match UserIn::<Timespec>::new(duration.0).read().and_then(|time| time.to_ns().ok_or(Errno::EINVAL)) {
+        Ok(ns) => {
+            let deadline_ns = monotonic_ns().saturating_add(ns);
+            Prepared::Waits { future: continue_nanosleep(cx, CLOCK_MONOTONIC, deadline_ns, remaining.0) }
+        }
+        Err(error) => Prepared::Refused { error },
+    }
 }
 
 /// clock_nanosleep(2), in the order of Linux's. Waits for the time to pass or a signal. Errors: EINVAL, EOPNOTSUPP,
@@ -193,7 +202,7 @@ pub async fn sys_clock_nanosleep(
     let request_ns = UserIn::<Timespec>::new(request.0).read()?.to_ns().ok_or(Errno::EINVAL)?;
     let is_absolute = flags & TIMER_ABSTIME != 0;
     match timer_clock(cx, id)? {
-        TimerClock::Wall(clock) if is_absolute => sleep_until(cx, clock, request_ns).await,
+        TimerClock::Wall(clock) if is_absolute => Box::pin(sleep_until(cx, clock, request_ns)).await,
         TimerClock::Wall(_) => {
             let deadline_ns = monotonic_ns().saturating_add(request_ns);
             continue_nanosleep(cx, CLOCK_MONOTONIC, deadline_ns, remaining.0).await
@@ -203,7 +212,8 @@ pub async fn sys_clock_nanosleep(
                 return Err(Errno::EINVAL);
             }
             if is_absolute {
-                return wait_for_cpu_time(cx, &clock, request_ns).await.map_err(|_| Errno::ERESTARTNOHAND);
+                let waited = Box::pin(wait_for_cpu_time(cx, &clock, request_ns)).await;
+                return waited.map_err(|_| Errno::ERESTARTNOHAND);
             }
             let deadline_ns = clock.now_ns().saturating_add(request_ns);
             continue_nanosleep(cx, id, deadline_ns, remaining.0).await
@@ -236,26 +246,34 @@ async fn sleep_until(cx: &Cx<'_>, clock: Clock, at_ns: u64) -> SyscallResult {
 
 /// A sleep with a length, from its start or from where a signal interrupted it. `deadline_ns` is on `clock`; what is
 /// left when a handler interrupts is stored at `remaining`.
-pub async fn continue_nanosleep(cx: &Cx<'_>, clock: i32, deadline_ns: u64, remaining: u64) -> SyscallResult {
-    let left_ns = match CpuClock::from_id(clock, cx.thread, false) {
-        Some(cpu) => match wait_for_cpu_time(cx, &cpu, deadline_ns).await {
-            Ok(_) => return Ok(0),
-            Err(_) => deadline_ns.saturating_sub(cpu.now_ns()),
-        },
-        None => {
-            let sleeps = executor::timeout_at(deadline_ns, pending::<()>());
-            if cx.interruptible(sleeps).await.is_ok() {
-                return Ok(0);
+pub fn continue_nanosleep<'a>(
+    cx: &'a Cx<'_>,
+    clock: i32,
+    deadline_ns: u64,
+    remaining: u64,
+) -> impl Future<Output = SyscallResult> + Send + 'a {
+    // A block rather than an `async fn`: that would keep its arguments twice.
+    async move {
+        let left_ns = match CpuClock::from_id(clock, cx.thread, false) {
+            Some(cpu) => match Box::pin(wait_for_cpu_time(cx, &cpu, deadline_ns)).await {
+                Ok(_) => return Ok(0),
+                Err(_) => deadline_ns.saturating_sub(cpu.now_ns()),
+            },
+            None => {
+                let sleeps = executor::timeout_at(deadline_ns, pending::<()>());
+                if cx.interruptible(sleeps).await.is_ok() {
+                    return Ok(0);
+                }
+                deadline_ns.saturating_sub(monotonic_ns())
             }
-            deadline_ns.saturating_sub(monotonic_ns())
+        };
+        if left_ns == 0 {
+            return Ok(0);
         }
-    };
-    if left_ns == 0 {
-        return Ok(0);
+        UserOut::<Timespec>::new(remaining).write_optional(&Timespec::from_ns(left_ns))?;
+        cx.thread.signals.set_restart(RestartBlock::Nanosleep { clock, deadline_ns, remaining });
+        Err(Errno::ERESTART_RESTARTBLOCK)
     }
-    UserOut::<Timespec>::new(remaining).write_optional(&Timespec::from_ns(left_ns))?;
-    cx.thread.signals.set_restart(RestartBlock::Nanosleep { clock, deadline_ns, remaining });
-    Err(Errno::ERESTART_RESTARTBLOCK)
 }
 
 /// Waits until a process has used some CPU time, by looking again when it can first have. Errors: EINTR.

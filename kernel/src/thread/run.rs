@@ -8,6 +8,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
+use core::pin::pin;
 use core::sync::atomic::Ordering;
 use core::task::Poll;
 
@@ -23,14 +24,15 @@ use crate::mem::{self, FaultError, UserWord};
 use crate::process::{Times, ptrace};
 use crate::signal::{ThreadSignals, Work};
 use crate::sync::executor::{self, Machine};
-use crate::syscall::{self, Cx};
+use crate::syscall::{self, Cx, Waiting};
 
 /// Starts a thread: its task is queued and will run on one of the CPUs its parameters allow.
 pub fn start(thread: Arc<Thread>, private: Private) {
     executor::spawn(thread.clone(), run(thread, private));
 }
 
-/// A thread from its first instruction to its end. A block rather than an `async fn`: that would keep its arguments twice.
+/// A thread from its first instruction to its end. A block rather than an `async fn`, which would keep its arguments twice,
+/// and one rather than several: each has its state to store and to look at when it is polled.
 fn run(thread: Arc<Thread>, mut private: Private) -> impl Future<Output = ()> + Send {
     async move {
         poll_fn(|cx| {
@@ -39,7 +41,46 @@ fn run(thread: Arc<Thread>, mut private: Private) -> impl Future<Output = ()> + 
         })
         .await;
         store_child_tid(&thread, &mut private);
-        let status = live(&thread, &mut private).await;
+        let mut yields = false;
+        // In and out of user mode until the thread has to end.
+        let status = loop {
+            if private.call.is_some() && waits_for_device(&private) {
+                // Rare, and larger than all else here.
+                Box::pin(finish_after_device(&thread, &mut private)).await;
+            }
+            if (!thread.work().difference(Work::RSEQ).is_empty() || private.call.is_some())
+                && let Verdict::End(status) = signal::attend(&thread, &mut private).await
+            {
+                break status;
+            }
+            let Some(here) = here_unless(yields) else {
+                yields = false;
+                executor::yield_now().await;
+                continue;
+            };
+            // The last thing: whatever is awaited may end on another CPU.
+            if thread.work().contains(Work::RSEQ) && !rseq::resume(&thread, &mut private) {
+                continue;
+            }
+            match until_await(&thread, &mut private, here) {
+                Left::ToWork => {}
+                Left::ToYield => yields = true,
+                Left::By(Trap::Syscall) if is_watched(&thread, private.context.rax) => {
+                    Box::pin(watched_call(&thread, &mut private)).await;
+                }
+                Left::By(Trap::Syscall) => {
+                    let number = private.context.rax;
+                    let result = {
+                        let mut cx = Cx { thread: &thread, private: &mut private };
+                        let mut call = pin!(Waiting::empty());
+                        syscall::call_wait(call.as_mut(), &mut cx, number);
+                        call.await
+                    };
+                    syscall::finish(&mut private, number, result);
+                }
+                Left::By(trap) => fault(&thread, &mut private, trap),
+            }
+        };
         if let Some(dump) = thread.dump_to_join() {
             Box::pin(coredump::join(&thread, &private, dump)).await;
         }
@@ -75,37 +116,10 @@ fn store_child_tid(thread: &Thread, private: &mut Private) {
     }
 }
 
-/// In and out of user mode until the thread has to end; gives its status.
-async fn live(thread: &Arc<Thread>, private: &mut Private) -> crate::signal::ExitStatus {
-    let mut yields = false;
-    loop {
-        if private.call.is_some() && waits_for_device(private) {
-            // Rare, and larger than all else here.
-            Box::pin(finish_after_device(thread, private)).await;
-        }
-        if (!thread.work().difference(Work::RSEQ).is_empty() || private.call.is_some())
-            && let Verdict::End(status) = signal::attend(thread, private).await
-        {
-            return status;
-        }
-        if yields || executor::need_resched() {
-            yields = false;
-            executor::yield_now().await;
-            continue;
-        }
-        // The last thing: whatever is awaited may end on another CPU.
-        if thread.work().contains(Work::RSEQ) && !rseq::resume(thread, private) {
-            continue;
-        }
-        match until_await(thread, private) {
-            Left::ToWork => {}
-            Left::ToYield => yields = true,
-            Left::By(Trap::Syscall) => system_call(thread, private).await,
-            Left::By(Trap::PageFault { address, error }) => page_fault(thread, private, address, error),
-            Left::By(Trap::Exception { vector, error }) => signal::exception(thread, private, vector, error),
-            Left::By(Trap::Interrupt { .. }) => executor::serve_interrupts(),
-        }
-    }
+/// This CPU, unless the thread is to let others have it.
+fn here_unless(yields: bool) -> Option<Here<'static, Machine>> {
+    let here = executor::here();
+    if yields || here.need_resched() { None } else { Some(here) }
 }
 
 /// Why a thread has left user mode.
@@ -120,10 +134,9 @@ enum Left {
 
 /// In and out of user mode for as long as nothing has to be awaited, with everything in registers: a future keeps its
 /// state in memory.
-fn until_await(thread: &Arc<Thread>, private: &mut Private) -> Left {
+fn until_await(thread: &Arc<Thread>, private: &mut Private, here: Here<'static, Machine>) -> Left {
     let (times, signals) = (&thread.times, &*thread.signals);
-    let (cx, here) = (Cx { thread, private }, executor::here());
-    let mut user = User { cx, times, signals, here, stays: None };
+    let mut user = User { cx: Cx { thread, private }, times, signals, here, stays: None };
     loop {
         times.enter_user();
         let trap = arch::enter(&mut user);
@@ -230,19 +243,7 @@ fn mend(thread: &Thread, private: &Private, address: u64, error: PageFaultError)
     mended
 }
 
-/// Runs a system call that may wait, or is traced, and leaves its result in the registers.
-#[inline]
-async fn system_call(thread: &Arc<Thread>, private: &mut Private) {
-    let number = private.context.rax;
-    if is_watched(thread, number) {
-        return Box::pin(watched_call(thread, private)).await;
-    }
-    let registers = private.context.syscall_arguments();
-    let result = syscall::call_wait(&mut Cx { thread, private }, number, registers).await;
-    syscall::finish(private, number, result);
-}
-
-/// The same, seen by the thread's tracer and its filters and with a line in the log, if they are there.
+/// A system call that the thread's tracer, its filters or the kernel's log look at.
 #[cold]
 async fn watched_call(thread: &Arc<Thread>, private: &mut Private) {
     if let Some(number) = trace::enter_call(thread, private).await
@@ -259,7 +260,7 @@ async fn watched_call(thread: &Arc<Thread>, private: &mut Private) {
 async fn logged_call(thread: &Arc<Thread>, private: &mut Private, number: u64) {
     let registers = private.context.syscall_arguments();
     let line = syscall::trace::enabled(number).then(|| syscall::trace::begin(thread.tid(), number, &registers));
-    let result = Box::pin(any_call(&mut Cx { thread, private: &mut *private }, number, registers)).await;
+    let result = Box::pin(any_call(&mut Cx { thread, private: &mut *private }, number)).await;
     let result = match result {
         Err(Errno::EIOCBQUEUED) => Box::pin(call_after_device(thread, private, number)).await,
         result => result,
@@ -272,12 +273,14 @@ async fn logged_call(thread: &Arc<Thread>, private: &mut Private, number: u64) {
 }
 
 /// A call of whatever kind; gives its result instead of leaving it in the registers.
-async fn any_call(cx: &mut Cx<'_>, number: u64, registers: [u64; 6]) -> syscall::SyscallResult {
+async fn any_call(cx: &mut Cx<'_>, number: u64) -> syscall::SyscallResult {
     if syscall::call_now(cx, number) || syscall::call_whole(cx, number) {
         cx.private.call = None;
         return Errno::from_return_value(cx.private.context.rax);
     }
-    syscall::call_wait(cx, number, registers).await
+    let mut call = pin!(Waiting::empty());
+    syscall::call_wait(call.as_mut(), cx, number);
+    call.await
 }
 
 /// Whether the result in the registers says that the call waits for a device.
@@ -301,12 +304,21 @@ async fn call_after_device(thread: &Arc<Thread>, private: &mut Private, number: 
         let answered = answers.await_answer(request);
         Interruptible::killable(thread, answered).await.map_err(|_| Errno::EINTR)?;
         private.context.rax = number;
-        let registers = private.context.syscall_arguments();
         let mut cx = Cx { thread, private: &mut *private };
-        let result = answers.during(any_call(&mut cx, number, registers)).await;
+        let result = answers.during(any_call(&mut cx, number)).await;
         if result != Err(Errno::EIOCBQUEUED) {
             return result;
         }
+    }
+}
+
+/// Sees to a trap that is no system call.
+fn fault(thread: &Arc<Thread>, private: &mut Private, trap: Trap) {
+    match trap {
+        Trap::PageFault { address, error } => page_fault(thread, private, address, error),
+        Trap::Exception { vector, error } => signal::exception(thread, private, vector, error),
+        Trap::Interrupt { .. } => executor::serve_interrupts(),
+        Trap::Syscall => {}
     }
 }
 
@@ -333,6 +345,6 @@ mod tests {
         let (future, thread) = (future_bytes(run), size_of::<Thread>() + size_of::<crate::signal::ThreadSignals>());
         std::println!("a thread: {future} bytes of future, {thread} bytes of shared halves");
         // On the host the wait queues and live states differ a little from the machine's.
-        assert!(future + thread <= 1920, "{future} + {thread}");
+        assert!(future + thread <= 1152, "{future} + {thread}");
     }
 }

@@ -12,17 +12,18 @@ pub mod pi;
 pub mod waitv;
 
 use core::future::Future;
-use core::pin::pin;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use abi::Errno;
 use abi::futex::{FUTEX_BITSET_MATCH_ANY, FutexFlags};
-use runtime::KeyedWaitTable;
+use runtime::{KeyedWait, KeyedWaitTable, Timeout};
 
-use super::{Interruptible, Thread};
+use super::Thread;
 use crate::mem::{self, Access, AddressSpace, UserWord};
 use crate::process::FutexKey;
 use crate::signal::RestartBlock;
-use crate::sync::executor;
+use crate::sync::executor::{self, Machine};
 
 /// A waiter as wakers see it.
 pub struct Waiter {
@@ -77,7 +78,7 @@ impl Futex {
 }
 
 /// Why the step of looking and queuing came to nothing.
-enum Refused {
+pub enum Refused {
     /// The word has another value.
     Differs,
     /// The word's page is not there just now.
@@ -99,44 +100,77 @@ pub enum WaitEnd {
 
 /// Waits on a futex while it holds `value`, until woken by one of the bits, the monotonic time `deadline_ns`
 /// (`u64::MAX`: none) or a signal. Errors: EAGAIN if the word has another value, EFAULT.
-pub fn wait(
-    thread: &Thread,
+#[inline]
+pub fn wait<'t>(
+    thread: &'t Thread,
     futex: Futex,
     value: u32,
     bitset: u32,
     deadline_ns: u64,
-) -> impl Future<Output = Result<WaitEnd, Errno>> {
+) -> Sleep<'t, impl FnMut() -> Result<(), Refused> + Send + use<>> {
     sleep(thread, futex, value, Waiter { bitset, role: Role::Plain }, deadline_ns)
 }
 
 /// The same for a waiter of any role.
-async fn sleep(thread: &Thread, futex: Futex, value: u32, waiter: Waiter, deadline_ns: u64) -> Result<WaitEnd, Errno> {
-    let Waiter { bitset, role } = waiter;
-    loop {
-        let check = || match futex.word.load_resident() {
-            None => Err(Refused::Absent),
-            Some(found) if found != value => Err(Refused::Differs),
-            Some(_) => Ok(()),
-        };
-        let mut queued = pin!(table().wait(futex.key, Waiter { bitset, role }, check));
-        let slept = executor::timeout_at(deadline_ns, queued.as_mut());
-        let end = match Interruptible::new(thread, slept).await {
-            Ok(Ok(Ok(()))) => return Ok(WaitEnd::Woken),
-            Ok(Ok(Err(Refused::Differs))) => return Err(Errno::EAGAIN),
-            Ok(Ok(Err(Refused::Absent))) => {
-                futex.word.bring_in(Access::Read)?;
-                continue;
+#[inline]
+fn sleep<'t>(
+    thread: &'t Thread,
+    futex: Futex,
+    value: u32,
+    waiter: Waiter,
+    deadline_ns: u64,
+) -> Sleep<'t, impl FnMut() -> Result<(), Refused> + Send + use<>> {
+    let check = move || match futex.word.load_resident() {
+        None => Err(Refused::Absent),
+        Some(found) if found != value => Err(Refused::Differs),
+        Some(_) => Ok(()),
+    };
+    let queued = executor::timeout_at(deadline_ns, table().wait(futex.key, waiter, check));
+    Sleep { thread, word: futex.word, value, queued }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`wait`], written by hand: one state instead of one for each of the futures it is made of, and no
+    /// second place for its arguments.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Sleep<'t, F> {
+        thread: &'t Thread,
+        word: UserWord,
+        value: u32,
+        #[pin]
+        queued: Timeout<'static, Machine, KeyedWait<'static, FutexKey, Waiter, F>>,
+    }
+}
+
+impl<F: FnMut() -> Result<(), Refused>> Future for Sleep<'_, F> {
+    type Output = Result<WaitEnd, Errno>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let end = loop {
+            match this.queued.as_mut().poll(cx) {
+                Poll::Ready(Ok(Ok(()))) => return Poll::Ready(Ok(WaitEnd::Woken)),
+                Poll::Ready(Ok(Err(Refused::Differs))) => return Poll::Ready(Err(Errno::EAGAIN)),
+                Poll::Ready(Ok(Err(Refused::Absent))) => this.word.bring_in(Access::Read)?,
+                Poll::Ready(Err(_elapsed)) => break WaitEnd::TimedOut,
+                Poll::Pending if this.thread.interrupted() => break WaitEnd::Interrupted,
+                Poll::Pending => return Poll::Pending,
             }
-            Ok(Err(_elapsed)) => WaitEnd::TimedOut,
-            Err(_interrupted) => WaitEnd::Interrupted,
         };
-        return Ok(match end {
-            _ if queued.leave() => WaitEnd::Woken,
-            WaitEnd::Interrupted if role == Role::Plain && deadline_ns != u64::MAX => {
-                suspend(thread, futex, value, bitset, deadline_ns)
+        let deadline_ns = this.queued.deadline_ns();
+        let mut waiter = this.queued.inner();
+        if waiter.as_mut().leave() {
+            return Poll::Ready(Ok(WaitEnd::Woken));
+        }
+        Poll::Ready(Ok(match waiter.parts() {
+            Some((key, Waiter { bitset, role: Role::Plain }))
+                if end == WaitEnd::Interrupted && deadline_ns != u64::MAX =>
+            {
+                suspend(this.thread, Futex { word: *this.word, key: *key }, *this.value, *bitset, deadline_ns)
             }
-            end => end,
-        });
+            _ => end,
+        }))
     }
 }
 
