@@ -7,6 +7,7 @@
 #include "test.h"
 #include "linux.h"
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -232,6 +233,22 @@ static void on_alarm(int signal) {
 	(void)signal;
 }
 
+/* Of TCP: one that listens, one that is connected to it, one that is not; and one of UDP that is connected to itself. */
+static void open_internet_sockets(void) {
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr *any = (struct sockaddr *)&address;
+	for (int kind = SOCK_STREAM; kind <= SOCK_DGRAM; kind++) {
+		int bound = socket(AF_INET, kind, 0), other = kind == SOCK_STREAM ? socket(AF_INET, kind, 0) : bound;
+		socklen_t length = sizeof address;
+		address.sin_port = 0;
+		bind(bound, any, sizeof address);
+		listen(bound, 4);
+		getsockname(bound, any, &length);
+		connect(other, any, length);
+	}
+	socket(AF_INET6, SOCK_STREAM, 0);
+}
+
 /* Descriptors of every kind, files of every kind, and a ticking clock that ends what would wait for ever. */
 static void prepare(int round) {
 	int fds[2];
@@ -260,6 +277,7 @@ static void prepare(int round) {
 	for (int kind = SOCK_STREAM; kind <= SOCK_DGRAM; kind++) socketpair(AF_UNIX, kind, 0, fds);
 	socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds);
 	socket(AF_UNIX, SOCK_STREAM, 0);
+	open_internet_sockets();
 	eventfd(1, 0);
 	epoll_create1(0);
 	timerfd_create(CLOCK_MONOTONIC, 0);
