@@ -16,6 +16,7 @@ pub mod futex;
 pub mod ipc;
 pub mod mman;
 pub mod mount;
+pub mod mqueue;
 pub mod nr;
 pub mod poll;
 pub mod prctl;

@@ -43,6 +43,8 @@ static const struct call {
 	{SYS_shutdown, "fn"}, {SYS_bind, "fpl"}, {SYS_listen, "fn"}, {SYS_getsockname, "fpp"}, {SYS_getpeername, "fpp"},
 	{SYS_socketpair, "nnnp"}, {SYS_setsockopt, "fnnpl"}, {SYS_getsockopt, "fnnpp"}, {SYS_wait4, "dpgp"},
 	{SYS_kill, "dk"}, {SYS_uname, "p"}, {SYS_semget, "nng"}, {SYS_semop, "npn"}, {SYS_semctl, "nnnp"}, {SYS_shmdt, "p"},
+	{SYS_mq_open, "sgnp"}, {SYS_mq_unlink, "s"}, {SYS_mq_timedsend, "fplnt"}, {SYS_mq_timedreceive, "fplpt"},
+	{SYS_mq_notify, "fp"}, {SYS_mq_getsetattr, "fpp"},
 	{SYS_msgget, "ng"}, {SYS_msgsnd, "nplg"}, {SYS_msgrcv, "nplng"}, {SYS_msgctl, "nnp"}, {SYS_fcntl, "fnx"},
 	{SYS_flock, "fg"}, {SYS_fsync, "f"}, {SYS_truncate, "so"}, {SYS_ftruncate, "fo"}, {SYS_getdents, "fpl"},
 	{SYS_getcwd, "pl"}, {SYS_chdir, "s"}, {SYS_fchdir, "f"}, {SYS_rename, "ss"}, {SYS_mkdir, "sn"}, {SYS_rmdir, "s"},
@@ -278,6 +280,7 @@ static void prepare(int round) {
 	socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds);
 	socket(AF_UNIX, SOCK_STREAM, 0);
 	open_internet_sockets();
+	syscall(SYS_mq_open, "fuzz", O_RDWR | O_CREAT, 0666, NULL);
 	eventfd(1, 0);
 	epoll_create1(0);
 	timerfd_create(CLOCK_MONOTONIC, 0);

@@ -44,6 +44,17 @@ pub fn ownership<'a>(dir: &Inode, cred: &Cred, kind: FileKind, mode: u16) -> New
 
 /// Makes an inode and enters it in `dir` as `name`. Fails with `EEXIST` if somebody was faster.
 pub fn make(dir: &Path, name: &[u8], cred: &Cred, new: &NewInode<'_>) -> Result<Arc<Dentry>, Errno> {
+    make_with(dir, name, cred, new.kind, || dir.inode().ops().create(dir.inode(), name, new))
+}
+
+/// The same with the inode, of this kind, made by `create` once it may be.
+pub fn make_with(
+    dir: &Path,
+    name: &[u8],
+    cred: &Cred,
+    kind: FileKind,
+    create: impl FnOnce() -> Result<Arc<Inode>, Errno>,
+) -> Result<Arc<Dentry>, Errno> {
     if name.len() > NAME_MAX {
         return Err(Errno::ENAMETOOLONG);
     }
@@ -54,18 +65,17 @@ pub fn make(dir: &Path, name: &[u8], cred: &Cred, new: &NewInode<'_>) -> Result<
             return Err(Errno::EEXIST);
         }
         may_create(&dir.dentry, children.is_dead(), cred)?;
-        let inode = parent.ops().create(parent, name, new)?;
-        let dentry = Dentry::detached(&dir.dentry, name, inode);
+        let dentry = Dentry::detached(&dir.dentry, name, create()?);
         if keeps_names(&parent.fs) {
             children.insert(dentry.clone());
         }
         dentry
     };
     parent.touch_modified();
-    if new.kind == FileKind::Directory {
+    if kind == FileKind::Directory {
         parent.update(|attributes| attributes.links += 1);
     }
-    notify::created(dir.inode(), name, new.kind);
+    notify::created(dir.inode(), name, kind);
     Ok(dentry)
 }
 

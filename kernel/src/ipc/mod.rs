@@ -5,6 +5,7 @@
 pub mod epoll;
 pub mod eventfd;
 pub mod inet;
+pub mod mqueue;
 pub mod pipe;
 pub mod poll;
 pub mod shm;
@@ -13,7 +14,8 @@ pub mod sysv;
 pub mod timerfd;
 pub mod unix;
 
-/// Makes FIFOs known to open(2). Called once, at boot.
+/// Makes FIFOs known to open(2), and the file system of message queues to mount(2). Called once, at boot.
 pub fn init() {
     crate::fs::device::register_fifo_opener(pipe::open_fifo);
+    mqueue::install();
 }

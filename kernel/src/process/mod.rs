@@ -22,6 +22,7 @@ pub mod itimer;
 pub mod jobs;
 pub mod limits;
 mod locks;
+pub mod mq_listener;
 pub mod oom;
 pub mod pid;
 pub mod pidfd;

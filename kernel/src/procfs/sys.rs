@@ -10,6 +10,7 @@ use abi::Errno;
 use super::node::{Body, Entry, Table, Text};
 use crate::dev::random;
 use crate::fs::{Capabilities, Cred, FileKind};
+use crate::ipc::mqueue;
 use crate::process::uts::{self, Namespace};
 use crate::process::{PidTable, core_pattern, pid};
 use crate::signal::current_tid;
@@ -170,6 +171,7 @@ const FS: &[Entry<Subject>] = &[
     fixed!("file-nr", "0\t0\t9223372036854775807"),
     directory!("inotify", INOTIFY),
     fixed!("lease-break-time", 45),
+    directory!("mqueue", MQUEUE),
     fixed!("nr_open", crate::fs::MAX_DESCRIPTORS),
     fixed!("pipe-max-size", 1 << 20),
     fixed!("protected_hardlinks", 0),
@@ -181,6 +183,14 @@ const EPOLL: &[Entry<Subject>] = &[fixed!("max_user_watches", 1_000_000)];
 
 const INOTIFY: &[Entry<Subject>] =
     &[fixed!("max_queued_events", 16384), fixed!("max_user_instances", 128), fixed!("max_user_watches", 65536)];
+
+const MQUEUE: &[Entry<Subject>] = &[
+    setting!("msg_default", mqueue::MESSAGES),
+    setting!("msg_max", mqueue::MAX_MESSAGES),
+    setting!("msgsize_default", mqueue::MESSAGE_BYTES),
+    setting!("msgsize_max", mqueue::MAX_MESSAGE_BYTES),
+    setting!("queues_max", mqueue::MAX_QUEUES),
+];
 
 const VM: &[Entry<Subject>] = &[
     setting!("max_map_count", crate::mem::space::MAX_MAP_COUNT),

@@ -19,6 +19,7 @@ use crate::process::Thread;
 use crate::thread::futex::pi;
 use crate::thread::futex::waitv::{self, Expected};
 use crate::thread::futex::{self, Futex, WaitEnd};
+use crate::time::Clock;
 
 /// The operation word: a command and its option bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -321,7 +322,7 @@ impl Deadline {
 
 /// A point of CLOCK_REALTIME on the monotonic clock.
 fn realtime_to_monotonic_ns(ns: u64) -> u64 {
-    ns.saturating_sub(arch::boot_time_unix_ns())
+    Clock::Realtime.to_monotonic_ns(ns)
 }
 
 /// A valid time in nanoseconds, the far future cut to what fits. Errors: EINVAL.

@@ -40,6 +40,7 @@ pub mod machine;
 pub mod memory;
 pub mod message;
 pub mod mount;
+pub mod mqueue;
 mod names;
 pub mod path;
 pub mod pipe;

@@ -10,9 +10,11 @@ use core::pin::Pin;
 use abi::Errno;
 use abi::fcntl::OpenHow;
 use abi::ipc::Sembuf;
+use abi::mqueue::MqAttr;
 use abi::poll::{EpollEvent, SigsetArgpack};
 use abi::resource::{Rlimit, Rusage, Sysinfo};
 use abi::sched::SchedParam;
+use abi::signal::SigEvent;
 use abi::socket::{Mmsghdr, Msghdr};
 use abi::stat::{Stat, Statfs, Statx};
 use abi::time::{Itimerspec, Timespec, Timeval};
@@ -561,6 +563,16 @@ syscalls! {
     70 msgrcv(id: i32, message: UserOut<i64>, len: usize, kind: i64, flags: Flags) boxed sysv::sys_msgrcv,
         full;
     71 msgctl(id: i32, command: u32, arg: u64) now sysv::sys_msgctl, full;
+
+    // mqueue
+    240 mq_open(name: UserStr, flags: u32, mode: u32, attributes: UserIn<MqAttr>) now mqueue::sys_mq_open, full;
+    241 mq_unlink(name: UserStr) now mqueue::sys_mq_unlink, full;
+    242 mq_timedsend(fd: i32, text: Pointer, len: usize, priority: u32, timeout: UserIn<Timespec>)
+        boxed mqueue::sys_mq_timedsend, partial "waiters are served in order of arrival, whatever their priority";
+    243 mq_timedreceive(fd: i32, text: Pointer, len: usize, priority: UserOut<u32>, timeout: UserIn<Timespec>)
+        boxed mqueue::sys_mq_timedreceive, partial "as mq_timedsend";
+    244 mq_notify(fd: i32, event: UserIn<SigEvent>) now mqueue::sys_mq_notify, partial "no SIGEV_THREAD: it takes a netlink socket";
+    245 mq_getsetattr(fd: i32, new: UserIn<MqAttr>, old: UserOut<MqAttr>) now mqueue::sys_mq_getsetattr, full;
 
     // socket
     41 socket(family: u32, kind: u32, protocol: u32) now socket::sys_socket, partial "AF_UNIX, and AF_INET and AF_INET6 over loopback alone; no raw sockets";
