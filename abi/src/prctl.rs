@@ -77,6 +77,18 @@ consts! {
         PR_CAP_AMBIENT_LOWER = 3,
         PR_CAP_AMBIENT_CLEAR_ALL = 4,
         PR_SET_VMA_ANON_NAME = 0,
+        PR_SYS_DISPATCH_OFF = 0,
+        PR_SYS_DISPATCH_ON = 1,
+        PR_MCE_KILL_CLEAR = 0,
+        PR_MCE_KILL_SET = 1,
+        PR_MCE_KILL_DEFAULT = 2,
+        PR_SPEC_STORE_BYPASS = 0,
+        PR_SPEC_INDIRECT_BRANCH = 1,
+        PR_SPEC_L1D_FLUSH = 2,
+        PR_SPEC_NOT_AFFECTED = 0,
+        PR_SPEC_FORCE_DISABLE = 8,
+        PR_SPEC_ENABLE = 2,
+        PR_SPEC_DISABLE = 4,
     }
 }
 

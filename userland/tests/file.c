@@ -150,6 +150,7 @@ TEST(an_unnamed_file_can_be_given_a_name) {
 	int fd = open(".", O_TMPFILE | O_RDWR, 0600);
 	char path[64];
 	CHECK(fd >= 0);
+	CHECK_EQ(fcntl(fd, F_GETFL) & ~O_LARGEFILE & ~0x8000, O_TMPFILE | O_RDWR);
 	CHECK_EQ(write(fd, "temp", 4), 4);
 	struct stat status;
 	CHECK_EQ(fstat(fd, &status), 0);

@@ -153,3 +153,56 @@ TEST(numbers_stay_below_the_limit_and_start_again) {
 	CHECK_EQ(write_file("/proc/sys/kernel/pid_max", old), 0);
 	CHECK_EQ(read_number("/proc/sys/kernel/pid_max"), limit);
 }
+
+/* What KCMP_EPOLL_TFD compares with: a descriptor that an epoll instance watches. */
+struct slot { uint32_t epoll, fd, index; };
+
+TEST(kcmp_finds_what_an_epoll_instance_watches) {
+	int fds[2], epoll = epoll_create1(0);
+	struct epoll_event event = {.events = EPOLLIN};
+	CHECK_EQ(pipe(fds), 0);
+	int copy = dup(fds[0]), former = fds[0];
+	CHECK_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[0], &event), 0);
+	struct slot slot = {(uint32_t)epoll, (uint32_t)former, 0};
+	pid_t self = getpid();
+	CHECK_EQ(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)copy, (unsigned long)&slot), 0);
+	CHECK(differ(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)fds[1], (unsigned long)&slot)));
+	/* The number is another file's now; the instance still watches the one it was. */
+	CHECK_EQ(dup2(fds[1], former), former);
+	CHECK_EQ(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)copy, (unsigned long)&slot), 0);
+	slot.index = 1;
+	CHECK_ERRNO(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)copy, (unsigned long)&slot), ENOENT);
+	slot = (struct slot){(uint32_t)epoll, (uint32_t)copy, 0};
+	CHECK_ERRNO(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)copy, (unsigned long)&slot), ENOENT);
+	slot.epoll = (uint32_t)copy;
+	CHECK_ERRNO(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)copy, (unsigned long)&slot), EINVAL);
+	slot.epoll = 1000;
+	CHECK_ERRNO(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)copy, (unsigned long)&slot), EBADF);
+	CHECK_ERRNO(compare(self, self, KCMP_EPOLL_TFD, (unsigned long)copy, 8), EFAULT);
+	CHECK_ERRNO(compare(self, self, KCMP_EPOLL_TFD, 1000, (unsigned long)&slot), EBADF);
+	close(epoll);
+	close(former);
+	close(fds[1]);
+	close(copy);
+}
+
+TEST(a_folder_of_proc_is_as_good_as_a_pidfd_to_send_a_signal_by) {
+	pid_t child = fork();
+	if (child == 0) pauses(NULL);
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d", child);
+	int folder = open(path, O_DIRECTORY | O_CLOEXEC), status;
+	CHECK(folder >= 0);
+	snprintf(path, sizeof path, "/proc/%d/task", child);
+	int tasks = open(path, O_DIRECTORY | O_CLOEXEC);
+	CHECK(tasks >= 0);
+	CHECK_EQ(syscall(SYS_pidfd_send_signal, folder, 0, NULL, 0), 0);
+	CHECK_ERRNO(syscall(SYS_pidfd_send_signal, tasks, 0, NULL, 0), EBADF);
+	CHECK_ERRNO(syscall(SYS_pidfd_getfd, folder, 0, 0), EBADF);
+	CHECK_EQ(syscall(SYS_pidfd_send_signal, folder, SIGTERM, NULL, 0), 0);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, SIGTERM);
+	CHECK_ERRNO(syscall(SYS_pidfd_send_signal, folder, 0, NULL, 0), ESRCH);
+	close(folder);
+	close(tasks);
+}

@@ -2,6 +2,7 @@
 #include "test.h"
 #include "linux.h"
 #include "room.h"
+#include <pthread.h>
 #include <signal.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
@@ -181,6 +182,44 @@ TEST(openat2_confines) {
 	unlink("box/f");
 	unlink("box/out");
 	rmdir("box");
+}
+
+static volatile int is_moving = 1;
+
+static void *swaps_folders(void *unused) {
+	(void)unused;
+	while (is_moving) syscall(SYS_renameat2, AT_FDCWD, "box/a/b", AT_FDCWD, "outside", 2 /* RENAME_EXCHANGE */);
+	return NULL;
+}
+
+/* While a folder inside goes out and another comes in, a walk up from it leads out of the box, unless the kernel looks. */
+TEST(nothing_moved_meanwhile_leads_out_of_a_confined_walk) {
+	struct { uint64_t flags, mode, resolve; } how = {O_PATH, 0, 16 /* RESOLVE_IN_ROOT */};
+	pthread_t mover;
+	CHECK_EQ(mkdir("box", 0700), 0);
+	CHECK_EQ(mkdir("box/a", 0700), 0);
+	CHECK_EQ(mkdir("box/a/b", 0700), 0);
+	CHECK_EQ(mkdir("outside", 0700), 0);
+	int box = open("box", O_PATH), escapes = 0, odd = 0;
+	struct stat root, found;
+	CHECK_EQ(fstat(box, &root), 0);
+	CHECK_EQ(pthread_create(&mover, NULL, swaps_folders, NULL), 0);
+	for (int i = 0; i < 10000; i++) {
+		int fd = syscall(SYS_openat2, box, "a/b/../../../../../..", &how, sizeof how);
+		odd += fd < 0 && errno != EAGAIN && errno != EXDEV;
+		if (fd < 0) continue;
+		escapes += fstat(fd, &found) != 0 || found.st_ino != root.st_ino || found.st_dev != root.st_dev;
+		close(fd);
+	}
+	is_moving = 0;
+	pthread_join(mover, NULL);
+	close(box);
+	rmdir("box/a/b");
+	rmdir("box/a");
+	rmdir("box");
+	rmdir("outside");
+	CHECK_EQ(escapes, 0);
+	CHECK_EQ(odd, 0);
 }
 
 TEST(rename_moves_and_replaces) {

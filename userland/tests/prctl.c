@@ -235,3 +235,94 @@ TEST(capabilities_can_be_read) {
 	CHECK_EQ(head.version, 0x20080522);
 	CHECK_EQ(syscall(SYS_capget, &head, NULL), 0);
 }
+
+static volatile int faults;
+
+static void on_fault(int signal) {
+	(void)signal;
+	faults++;
+	prctl(PR_SET_TSC, PR_TSC_ENABLE);
+}
+
+static int reads_the_counter(void) {
+	__builtin_ia32_rdtsc();
+	return 0;
+}
+
+TEST(the_time_stamp_counter_can_be_forbidden) {
+	int mode = 0, status;
+	signal(SIGSEGV, on_fault);
+	CHECK_EQ(prctl(PR_GET_TSC, &mode), 0);
+	CHECK_EQ(mode, PR_TSC_ENABLE);
+	CHECK_EQ(prctl(PR_SET_TSC, PR_TSC_SIGSEGV), 0);
+	CHECK_EQ(prctl(PR_GET_TSC, &mode), 0);
+	CHECK_EQ(mode, PR_TSC_SIGSEGV);
+	pid_t child = fork();
+	if (!child) {
+		signal(SIGSEGV, SIG_DFL);
+		_exit(reads_the_counter());
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	reads_the_counter();
+	CHECK_EQ(faults, 1);
+	CHECK_EQ(prctl(PR_GET_TSC, &mode), 0);
+	CHECK_EQ(mode, PR_TSC_ENABLE);
+	CHECK_ERRNO(prctl(PR_SET_TSC, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_SET_TSC, 3), EINVAL);
+	CHECK_ERRNO(prctl(PR_GET_TSC, 8), EFAULT);
+	signal(SIGSEGV, SIG_DFL);
+}
+
+TEST(what_to_do_about_memory_errors_is_kept) {
+	CHECK_EQ(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_DEFAULT);
+	CHECK_EQ(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0), 0);
+	CHECK_EQ(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_EARLY);
+	CHECK_EQ(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_LATE, 0, 0), 0);
+	CHECK_EQ(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_LATE);
+	pid_t child = fork();
+	if (!child) _exit(10 + prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+	CHECK_EQ(status_of(child), 10 + PR_MCE_KILL_LATE);
+	CHECK_ERRNO(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, 3, 0, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_MCE_KILL, 2, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 1, 0, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, 0, 1, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_MCE_KILL_GET, 1, 0, 0, 0), EINVAL);
+	CHECK_EQ(prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0), 0);
+	CHECK_EQ(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_DEFAULT);
+}
+
+TEST(a_server_of_input_and_output_says_so) {
+	/* Root of a container may lack the privilege. */
+	if (prctl(PR_CAPBSET_READ, 24 /* CAP_SYS_RESOURCE */) == 0) {
+		CHECK_ERRNO(prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0), EPERM);
+		return;
+	}
+	CHECK_EQ(prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0), 0);
+	CHECK_EQ(prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0), 0);
+	CHECK_EQ(prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0), 1);
+	pid_t child = fork();
+	if (!child) _exit(20 + prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0));
+	CHECK_EQ(status_of(child), 21);
+	CHECK_ERRNO(prctl(PR_SET_IO_FLUSHER, 2, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_SET_IO_FLUSHER, 1, 1, 0, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_GET_IO_FLUSHER, 1, 0, 0, 0), EINVAL);
+	CHECK_EQ(prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0), 0);
+	child = fork();
+	if (!child) {
+		CHILD_CHECK(setuid(1) == 0);
+		CHILD_CHECK(prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == -1 && errno == EPERM);
+		CHILD_CHECK(prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) == -1 && errno == EPERM);
+		_exit(0);
+	}
+	CHECK_EQ(status_of(child), 0);
+}
+
+TEST(what_of_speculation_can_be_controlled_is_told) {
+	CHECK(prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0) >= 0);
+	CHECK(prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, 0, 0, 0) >= 0);
+	CHECK_ERRNO(prctl(PR_GET_SPECULATION_CTRL, 3, 0, 0, 0), ENODEV);
+	CHECK_ERRNO(prctl(PR_GET_SPECULATION_CTRL, 0, 1, 0, 0), EINVAL);
+	CHECK_ERRNO(prctl(PR_SET_SPECULATION_CTRL, 3, 2, 0, 0), ENODEV);
+	CHECK_ERRNO(prctl(PR_SET_SPECULATION_CTRL, 0, 2, 1, 0), EINVAL);
+}

@@ -226,3 +226,15 @@ TEST(what_cannot_be_is_refused) {
 	CHECK_ERRNO(write(fd, "x", 1), EBADF);
 	close(fd);
 }
+
+TEST(a_descriptor_has_one_name) {
+	static const char *const none[] = {"-0", "+0", "00", "0 ", " 0", "0x0", "-1", "4294967296", "2147483648", "a"};
+	char path[64];
+	CHECK_EQ(access("/proc/self/fd/1", F_OK), 0);
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		snprintf(path, sizeof path, "/proc/self/fd/%s", none[i]);
+		CHECK_ERRNO(access(path, F_OK), ENOENT);
+	}
+	snprintf(path, sizeof path, "/proc/-%d", getpid());
+	CHECK_ERRNO(access(path, F_OK), ENOENT);
+}

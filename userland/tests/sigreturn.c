@@ -89,6 +89,28 @@ TEST(bad_vector_areas_kill_or_are_mended) {
 	}
 }
 
+static volatile int faults;
+
+static void on_fault(int signal) {
+	(void)signal;
+	if (++faults > 1) _exit(9);
+}
+
+static int goes_on_after_a_bad_area(void) {
+	struct sigaction action = {.sa_sigaction = spoil, .sa_flags = SA_SIGINFO}, fault = {.sa_handler = on_fault};
+	sigaction(SIGUSR1, &action, NULL);
+	sigaction(SIGSEGV, &fault, NULL);
+	what = 12;
+	raise(SIGUSR1);
+	return faults == 1 ? 8 : 10;
+}
+
+TEST(general_registers_are_restored_before_a_bad_vector_area_faults) {
+	pid_t child = fork();
+	if (!child) _exit(goes_on_after_a_bad_area());
+	CHECK_EQ(status_of(child), 8);
+}
+
 TEST(sigreturn_out_of_the_blue_kills) {
 	static const uintptr_t stacks[] = {0, 8, 0x1000, 0x7ffffffff000, 0x800000000000, 0xffff800000000000};
 	for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++) {

@@ -70,6 +70,12 @@ impl UserContext {
     /// Interrupts enabled and the bit that is always one.
     pub const FIXED_RFLAGS: u64 = 0x202;
 
+    /// The number of the system call that a value of `rax` asks for: its lower half, with its sign (`syscall_get_nr()`).
+    #[inline]
+    pub fn call_number(rax: u64) -> u64 {
+        i64::from(rax as i32).cast_unsigned()
+    }
+
     /// The six arguments of a system call.
     pub fn syscall_arguments(&self) -> [u64; 6] {
         [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]

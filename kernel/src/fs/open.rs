@@ -200,14 +200,14 @@ fn open_unnamed(
     let name = alloc::format!("#{}", inode.number);
     let dentry = Dentry::detached(&dir.dentry, name.as_bytes(), inode);
     dentry.mark_unlinked();
-    let unnamed = OpenRequest { flags: request.flags.difference(OpenFlags::O_DIRECTORY), ..*request };
-    finish(Path { mount: dir.mount, dentry }, &unnamed, cred, true)
+    finish(Path { mount: dir.mount, dentry }, request, cred, true)
 }
 
 /// Opens what the walk led to (`do_open`).
 fn finish(place: Path, request: &OpenRequest, cred: &Arc<Cred>, made: bool) -> Result<Arc<File>, Errno> {
     let kind = place.inode().kind;
-    if request.has(OpenFlags::O_DIRECTORY) && kind != FileKind::Directory {
+    let is_unnamed = request.has(OpenFlags::__O_TMPFILE);
+    if request.has(OpenFlags::O_DIRECTORY) && kind != FileKind::Directory && !is_unnamed {
         return Err(Errno::ENOTDIR);
     }
     let truncate = !made && kind == FileKind::Regular && request.has(OpenFlags::O_TRUNC);

@@ -4,6 +4,7 @@
 //! a directory below the other. Under it the two directories are locked, ancestor first, else by address.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::Errno;
 use abi::fcntl::{NAME_MAX, RenameFlags};
@@ -55,6 +56,30 @@ pub fn rename(from: Parent<'_>, to: Parent<'_>, flags: RenameFlags, cred: &Cred)
         notify::moved((from.dir.inode(), &from.name), (to.dir.inode(), &to.name), old.inode());
     }
     Ok(())
+}
+
+/// Beginnings and ends of moves.
+static MOVES: AtomicUsize = AtomicUsize::new(0);
+
+/// The beginnings and ends of moves so far: the same twice, and nothing was moved between (`rename_lock`).
+pub fn moves() -> usize {
+    MOVES.load(Ordering::SeqCst)
+}
+
+/// A move under way.
+struct Move;
+
+impl Move {
+    fn begin() -> Self {
+        MOVES.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Move {
+    fn drop(&mut self) {
+        MOVES.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// What the new name stands for so far.
@@ -119,6 +144,7 @@ fn swap_names(
     }
     may_move(from, to, old, new, &mut dirs, exchange, cred)?;
     let (from_dir, to_dir) = (from.dir.inode(), to.dir.inode());
+    let _move = Move::begin();
     from_dir.ops().rename((from_dir, &from.name), (to_dir, &to.name))?;
     if let Some(new) = new {
         dirs.to().remove(&to.name);

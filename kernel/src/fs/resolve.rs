@@ -12,7 +12,7 @@ use abi::Errno;
 use abi::fcntl::{MAX_SYMLINKS, NAME_MAX, ResolveFlags};
 
 use super::permission::{self, Permission};
-use super::{Cred, Dentry, FileKind, FsContext, LinkTarget, MountFlags, Path};
+use super::{Cred, Dentry, FileKind, FsContext, LinkTarget, MountFlags, Path, rename};
 
 /// The walk may not leave the directory it starts from.
 const SCOPED: ResolveFlags = ResolveFlags::RESOLVE_BENEATH.union(ResolveFlags::RESOLVE_IN_ROOT);
@@ -150,6 +150,8 @@ pub struct Walk<'a> {
     /// What remains to be walked of the texts in which links were met.
     aside: Vec<(Text<'a>, usize)>,
     links_followed: usize,
+    /// The moves there had been when a scoped walk began.
+    moves: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -159,8 +161,9 @@ impl<'a> Walk<'a> {
         let scope = how.intersects(SCOPED).then(|| base.clone());
         let root = scope.clone().unwrap_or(root);
         let at = if path.starts_with(b"/") { root.clone() } else { base };
+        let moves = if scope.is_some() { rename::moves() } else { 0 };
         let (asker, text) = (Asker { cred, pid, tid }, Text::Given(path));
-        Self { at, root, scope, how, asker, text, next: 0, aside: Vec::new(), links_followed: 0 }
+        Self { at, root, scope, how, asker, text, next: 0, aside: Vec::new(), links_followed: 0, moves }
     }
 
     /// Whether the walk may begin. `ENOENT` for an empty path, `EXDEV` for an absolute one that must not be, `ENOTDIR` if a
@@ -319,8 +322,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// `..`: up one directory, through the roots of mounts, but never out of the root (`follow_dotdot`).
+    /// `..`: up one directory, through the roots of mounts, but never out of the root (`handle_dots`). EAGAIN in a scoped
+    /// walk if anything has been moved since it began: the way up may lead past the root.
     pub fn up(&mut self) -> Result<(), Errno> {
+        self.follow_dotdot()?;
+        let is_unsure = self.scope.is_some() && rename::moves() != self.moves;
+        if is_unsure { Err(Errno::EAGAIN) } else { Ok(()) }
+    }
+
+    fn follow_dotdot(&mut self) -> Result<(), Errno> {
         loop {
             if self.at.is(&self.root) {
                 break;

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod core_file;
 pub mod core_pattern;
 mod cpu_timer;
+mod dispatch;
 pub mod dump;
 pub mod elf;
 pub mod family;
@@ -50,6 +51,7 @@ use limits::Limits;
 use runtime::WaitQueue;
 use timer::Timers;
 
+pub use dispatch::Dispatch;
 pub use locks::{FutexKey, OwnedLocks};
 pub use pid::{Pid, PidReservation, PidTable};
 pub use policy::{Deadline, Policy};

@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use core::task::Waker;
 
+use abi::prctl::PR_MCE_KILL_DEFAULT;
 use runtime::{TaskContext, TaskParams};
 
+use super::dispatch::Dispatch;
 use super::ptrace::Tracing;
 use super::seccomp::Filter;
 use super::user::Charge;
@@ -54,6 +56,12 @@ pub struct Thread {
     pub is_past_dump: AtomicBool,
     /// It has filters: its account knows which.
     pub has_filters: AtomicBool,
+    /// It wants system calls back: its account knows which.
+    pub has_dispatch: AtomicBool,
+    /// What it wants of errors of memory, as `PR_MCE_KILL_GET` tells it. Kept and reported.
+    pub memory_error_policy: AtomicU8,
+    /// It serves input and output (`PR_SET_IO_FLUSHER`). Kept and reported.
+    pub is_io_flusher: AtomicBool,
 
     /// Rank `Tracing`: its tracer, and where it has stopped for it.
     pub tracing: Tracing,
@@ -105,6 +113,8 @@ struct Account {
 pub struct Rare {
     /// The filters its system calls go through.
     pub(super) filters: Option<Arc<Filter>>,
+    /// The system calls it wants back.
+    pub(super) dispatch: Option<Arc<Dispatch>>,
     /// What it asks for under the deadline policy.
     deadline: Option<Deadline>,
     /// The names it lives with, if not those of the machine.
@@ -137,6 +147,9 @@ impl Thread {
             has_rseq: AtomicBool::new(false),
             is_past_dump: AtomicBool::new(false),
             has_filters: AtomicBool::new(false),
+            has_dispatch: AtomicBool::new(false),
+            memory_error_policy: AtomicU8::new(PR_MCE_KILL_DEFAULT as u8),
+            is_io_flusher: AtomicBool::new(false),
             tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),
             shown: SpinLock::new(
@@ -267,6 +280,8 @@ impl Thread {
         self.io_priority.store(creator.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
         self.timer_slack_ns.store(creator.timer_slack_ns.load(Ordering::Relaxed), Ordering::Relaxed);
         self.no_new_privs.store(creator.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.memory_error_policy.store(creator.memory_error_policy.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.is_io_flusher.store(creator.is_io_flusher.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// One more place in the account of the thread's user.

@@ -31,6 +31,7 @@ use alloc::sync::Arc;
 use abi::Errno;
 use spin::Once;
 
+pub use node::process_of;
 pub use system::set_command_line;
 
 use crate::fs::filesystems::{self, FileSystemType};

@@ -12,6 +12,7 @@ use crate::fs::{
     Attributes, Cred, DeviceId, DirEntry, DirSink, File, FileKind, FileOps, FileSystem, FileTraits, Inode, InodeOps,
     LinkTarget, NewInode, OpenFlags, Sink, Source, Whence, dirents,
 };
+use crate::process::Process;
 use crate::sync::{Rank, SpinLock};
 
 /// A text being made.
@@ -59,6 +60,11 @@ pub trait Directory: Send + Sync {
     /// Whether what it is about is gone: it lists nothing then (`ENOENT`).
     fn is_gone(&self) -> bool {
         false
+    }
+
+    /// The process that it stands for.
+    fn process(&self) -> Option<&Arc<Process>> {
+        None
     }
 }
 
@@ -259,6 +265,14 @@ impl FileOps for OpenText {
 
 /// An open directory.
 struct OpenDirectory(Arc<Node>);
+
+/// The process of an open /proc/PID, but of none of its threads (`tgid_pidfd_to_pid()`).
+pub fn process_of(file: &File) -> Option<Arc<Process>> {
+    match &file.downcast::<OpenDirectory>()?.0.body {
+        Body::Directory(directory) => directory.process().cloned(),
+        _ => None,
+    }
+}
 
 impl FileOps for OpenDirectory {
     fn traits(&self) -> FileTraits {

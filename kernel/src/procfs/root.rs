@@ -128,6 +128,6 @@ impl Directory for Root {
 
 /// A positive decimal number without leading zeros (`name_to_int`).
 pub fn number(name: &[u8]) -> Option<Pid> {
-    let text = core::str::from_utf8(name).ok().filter(|text| !text.starts_with(['0', '+']) || *text == "0")?;
-    text.parse().ok().filter(|number| *number >= 0)
+    let text = core::str::from_utf8(name).ok().filter(|text| !text.starts_with(['0', '+', '-']) || *text == "0")?;
+    text.parse().ok()
 }

@@ -237,6 +237,10 @@ impl Directory for TaskDirectory {
     fn is_gone(&self) -> bool {
         self.0.is_gone()
     }
+
+    fn process(&self) -> Option<&Arc<Process>> {
+        self.0.only.is_none().then_some(&self.0.process)
+    }
 }
 
 /// /proc/PID/task.

@@ -22,6 +22,10 @@ impl Action {
     /// What every signal starts with.
     pub const DEFAULT: Action = Action { handler: SIG_DFL, flags: SaFlags::empty(), restorer: 0, mask: SigSet::EMPTY };
 
+    /// A flag of the kernel's own: it kills by this signal, and neither the program nor its tracer can do anything about it
+    /// any more (`SA_IMMUTABLE`).
+    pub const FINAL: SaFlags = SaFlags::from_bits_retain(0x80_0000);
+
     /// Whether a flag is set.
     pub fn has(&self, flag: SaFlags) -> bool {
         self.flags.contains(flag)

@@ -11,7 +11,7 @@ use abi::Errno;
 
 use super::process::{ExitStatus, ProcessSignals, State, StopNews};
 use super::thread::{ThreadSignals, Work, job};
-use super::{DefaultAction, Info, Pushed, QueuedTimer, SIG_DFL, SigSet, Signal, code};
+use super::{Action, DefaultAction, Info, Pushed, QueuedTimer, SIG_DFL, SigSet, Signal, code};
 
 /// SIGCONT alone.
 const CONT: SigSet = SigSet::of(&[Signal::CONT]);
@@ -35,8 +35,8 @@ impl ProcessSignals {
         self.lock().force(thread, signal, info, false);
     }
 
-    /// Kills with a signal whatever its action, as for a signal frame that could not be set up
-    /// (`force_fatal_sig()`).
+    /// Kills with a signal whatever its action and without a stop for the tracer, as for a signal frame that could not be set
+    /// up (`force_fatal_sig()`).
     pub fn force_fatal(&self, thread: &Arc<ThreadSignals>, signal: Signal) {
         self.force_fatal_with(thread, signal, Info::from_kernel(signal));
     }
@@ -89,6 +89,7 @@ impl State {
         let is_blocked = thread.blocked().contains(signal);
         if is_blocked || action.ignores_explicitly() || is_fatal {
             action.handler = SIG_DFL;
+            action.flags.set(Action::FINAL, is_fatal);
             self.actions.set(signal, action);
             let mut blocked = thread.blocked();
             blocked.remove(signal);

@@ -6,6 +6,8 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use abi::Errno;
+
 use super::process::{ExitStatus, ProcessSignals, State, StopNews};
 use super::thread::{ThreadSignals, Work, job};
 use super::{Action, DefaultAction, Info, SIG_DFL, SIG_IGN, SigSet, Signal};
@@ -47,7 +49,8 @@ impl ProcessSignals {
                 state.recalculate(thread);
                 return Next::Resume;
             };
-            if thread.has_job(job::TRACED) && info.signal() != Some(Signal::KILL) {
+            let is_final = |signal| signal == Signal::KILL || state.actions.get(signal).has(Action::FINAL);
+            if thread.has_job(job::TRACED) && !info.signal().is_some_and(is_final) {
                 // The tracer may make a stop signal of any other.
                 thread.set_job(job::STOP_DEQUEUED);
                 return Next::Trace(info);
@@ -79,15 +82,20 @@ impl ProcessSignals {
     }
 
     /// Changes the action for a signal if `new` is given; gives the old one. A pending signal that is ignored from
-    /// now on is discarded (`do_sigaction()`).
-    pub fn change_action(&self, signal: Signal, new: Option<Action>) -> Action {
+    /// now on is discarded (`do_sigaction()`). Errors: EINVAL if the kernel kills by this signal already.
+    pub fn change_action(&self, signal: Signal, new: Option<Action>) -> Result<Action, Errno> {
         let mut state = self.lock();
-        let Some(new) = new else { return state.actions.get(signal) };
-        let old = state.actions.set(signal, new);
-        if new.ignores(signal) {
-            state.discard(SigSet::EMPTY.with(signal));
+        let old = state.actions.get(signal);
+        if old.has(Action::FINAL) {
+            return Err(Errno::EINVAL);
         }
-        old
+        if let Some(new) = new {
+            state.actions.set(signal, new);
+            if new.ignores(signal) {
+                state.discard(SigSet::EMPTY.with(signal));
+            }
+        }
+        Ok(old)
     }
 
     /// Signals pending for `thread` or for its process.

@@ -6,7 +6,10 @@ use abi::Errno;
 
 use super::{Cx, SyscallResult};
 use crate::arch;
+use crate::fs::File;
+use crate::ipc::epoll::Epoll;
 use crate::ipc::sysv::sem;
+use crate::mem::UserIn;
 use crate::process::{Pid, Thread};
 
 /// What is compared (`enum kcmp_type`).
@@ -17,9 +20,10 @@ const KCMP_FS: u32 = 3;
 const KCMP_SIGHAND: u32 = 4;
 const KCMP_IO: u32 = 5;
 const KCMP_SYSVSEM: u32 = 6;
+const KCMP_EPOLL_TFD: u32 = 7;
 
 /// kcmp(2): 0 if both threads have the same object, else 1 or 2, an order among objects that tells nothing else.
-/// Errors: ESRCH, EPERM, EBADF, EINVAL (`KCMP_EPOLL_TFD` too). Order: `sys_kcmp()`.
+/// Errors: ESRCH, EPERM, EBADF, EFAULT, ENOENT, EINVAL. Order: `sys_kcmp()`.
 pub fn sys_kcmp(cx: &mut Cx<'_>, pid1: i32, pid2: i32, kind: u32, index1: u64, index2: u64) -> SyscallResult {
     let first = cx.process().table.thread(pid1).ok_or(Errno::ESRCH)?;
     let second = cx.process().table.thread(pid2).ok_or(Errno::ESRCH)?;
@@ -27,11 +31,17 @@ pub fn sys_kcmp(cx: &mut Cx<'_>, pid1: i32, pid2: i32, kind: u32, index1: u64, i
         return Err(Errno::EPERM);
     }
     let (one, other) = match kind {
-        KCMP_FILE => (file(&first, index1)?, file(&second, index2)?),
+        KCMP_FILE => (place(&file(&first, index1)?), place(&file(&second, index2)?)),
         KCMP_VM | KCMP_FILES | KCMP_FS | KCMP_SIGHAND => (object(&first, kind), object(&second, kind)),
         // Threads have no contexts for input and output of their own.
         KCMP_IO => (0, 0),
         KCMP_SYSVSEM => (undo_list(&first), undo_list(&second)),
+        KCMP_EPOLL_TFD => {
+            // `struct kcmp_epoll_slot`: the instance, the descriptor it watches, and which of those that were open as it.
+            let [epoll, fd, index] = UserIn::<[u32; 3]>::new(index2).read()?;
+            let file = file(&first, index1)?;
+            (place(&file), place(&watched(&second, epoll, fd, index)?))
+        }
         _ => return Err(Errno::EINVAL),
     };
     Ok(compare(one, other))
@@ -46,10 +56,18 @@ fn place<T: ?Sized>(object: &Arc<T>) -> u64 {
 }
 
 /// The open file behind a descriptor. Errors: EBADF.
-fn file(thread: &Thread, fd: u64) -> Result<u64, Errno> {
+fn file(thread: &Thread, fd: u64) -> Result<Arc<File>, Errno> {
     let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
     let files = thread.holdings().files.ok_or(Errno::EBADF)?;
-    Ok(place(&files.get_any(fd)?))
+    files.get_any(fd)
+}
+
+/// What an epoll instance of the thread's watches (`get_epoll_tfile_raw_ptr()`). Errors: EBADF, EINVAL, ENOENT.
+fn watched(thread: &Thread, epoll: u32, fd: u32, index: u32) -> Result<Arc<File>, Errno> {
+    let instance = file(thread, epoll.into())?;
+    let instance = instance.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::ENOENT)?;
+    instance.target(fd, index as usize).ok_or(Errno::ENOENT)
 }
 
 /// Where the object is that the thread works with; 0 if it has let go of it.

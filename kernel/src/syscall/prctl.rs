@@ -6,8 +6,9 @@ use core::fmt;
 use core::sync::atomic::Ordering;
 
 use super::{Cx, FromRegister, SyscallResult, TraceArgument, cred, seccomp};
-use crate::mem::{self, UserAddr, UserOut};
-use crate::process::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Process, Thread};
+use crate::fs::Capabilities;
+use crate::mem::{self, USER_END, UserAddr, UserOut};
+use crate::process::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Dispatch, Process, Thread};
 use crate::signal::Signal;
 
 /// The option word.
@@ -67,6 +68,7 @@ impl Call {
             PR_GET_NO_NEW_PRIVS => self.check_unused(0).map(|()| cx.thread.no_new_privs.load(Ordering::Relaxed).into()),
             PR_GET_SECCOMP => Ok(cx.thread.filters().map_or(0, |filters| filters.mode() as usize)),
             PR_SET_SECCOMP => seccomp::set_mode(cx, a, b),
+            PR_SET_IO_FLUSHER | PR_GET_IO_FLUSHER => self.io_flusher(cx),
             _ => return None,
         })
     }
@@ -93,24 +95,108 @@ impl Call {
 
     /// What concerns the calling thread alone.
     fn thread(&self, cx: &mut Cx<'_>) -> Option<SyscallResult> {
-        let [a, ..] = self.arguments;
+        let [a, b, ..] = self.arguments;
         let thread = cx.thread;
         Some(match self.option {
             PR_SET_PDEATHSIG => set_parent_death_signal(thread, a),
             PR_GET_PDEATHSIG => write(a, &thread.parent_death_signal().map_or(0, |signal| i32::from(signal.number()))),
             PR_SET_NAME => set_name(cx, a),
             PR_GET_NAME => mem::user::copy_out(UserAddr(a), &thread.comm()).map(|()| 0),
-            PR_GET_TSC => write(a, &(PR_TSC_ENABLE as u32)),
-            PR_SET_TSC => unless(a != PR_TSC_ENABLE),
+            PR_GET_TSC => {
+                let mode = if cx.private.live.tsc_faults() { PR_TSC_SIGSEGV } else { PR_TSC_ENABLE };
+                write(a, &(mode as u32))
+            }
+            PR_SET_TSC => set_tsc(cx, a),
             PR_GET_TIMERSLACK => Ok(thread.timer_slack_ns.load(Ordering::Relaxed) as usize),
             PR_SET_TIMERSLACK => {
                 let slack = if a.cast_signed() <= 0 { DEFAULT_TIMER_SLACK_NS } else { a };
                 thread.timer_slack_ns.store(slack, Ordering::Relaxed);
                 Ok(0)
             }
+            PR_MCE_KILL => self.set_memory_error_policy(thread),
+            PR_MCE_KILL_GET => self.check_unused(0).map(|()| thread.memory_error_policy.load(Ordering::Relaxed).into()),
+            PR_GET_SPECULATION_CTRL => self.check_unused(1).and_then(|()| speculation(a)),
+            PR_SET_SPECULATION_CTRL => self.check_unused(2).and_then(|()| set_speculation(a, b)),
+            PR_SET_SYSCALL_USER_DISPATCH => self.set_dispatch(thread),
             PR_GET_TID_ADDRESS => write(a, &thread.clear_child_tid.load(Ordering::Relaxed)),
             _ => return None,
         })
+    }
+}
+
+impl Call {
+    /// `PR_SET_IO_FLUSHER`, `PR_GET_IO_FLUSHER`. Errors: EPERM, EINVAL.
+    fn io_flusher(&self, cx: &mut Cx<'_>) -> SyscallResult {
+        if !cx.private.cred.capable(Capabilities::SYS_RESOURCE) {
+            return Err(Errno::EPERM);
+        }
+        let is_flusher = &cx.thread.is_io_flusher;
+        if self.option == PR_GET_IO_FLUSHER {
+            return self.check_unused(0).map(|()| is_flusher.load(Ordering::Relaxed).into());
+        }
+        self.check_unused(1)?;
+        match self.arguments[0] {
+            wanted @ 0..=1 => is_flusher.store(wanted != 0, Ordering::Relaxed),
+            _ => return Err(Errno::EINVAL),
+        }
+        Ok(0)
+    }
+
+    /// `PR_MCE_KILL`. Errors: EINVAL.
+    fn set_memory_error_policy(&self, thread: &Thread) -> SyscallResult {
+        let [operation, policy, ..] = self.arguments;
+        let policy = match operation {
+            PR_MCE_KILL_CLEAR => self.check_unused(1).map(|()| PR_MCE_KILL_DEFAULT)?,
+            PR_MCE_KILL_SET if policy <= PR_MCE_KILL_DEFAULT => self.check_unused(2).map(|()| policy)?,
+            _ => return Err(Errno::EINVAL),
+        };
+        thread.memory_error_policy.store(policy as u8, Ordering::Relaxed);
+        Ok(0)
+    }
+
+    /// `PR_SET_SYSCALL_USER_DISPATCH` (`set_syscall_user_dispatch()`). Errors: EINVAL, EFAULT.
+    fn set_dispatch(&self, thread: &Thread) -> SyscallResult {
+        let [mode, start, len, selector] = self.arguments;
+        let dispatch = match mode {
+            PR_SYS_DISPATCH_OFF => self.check_unused(1).map(|()| None)?,
+            PR_SYS_DISPATCH_ON if start != 0 && start.wrapping_add(len) <= start => return Err(Errno::EINVAL),
+            PR_SYS_DISPATCH_ON if selector >= USER_END => return Err(Errno::EFAULT),
+            PR_SYS_DISPATCH_ON => Some(Dispatch::new(start..start.saturating_add(len), selector)),
+            _ => return Err(Errno::EINVAL),
+        };
+        thread.set_dispatch(dispatch);
+        Ok(0)
+    }
+}
+
+/// `PR_SET_TSC`: whether RDTSC works or faults. Errors: EINVAL.
+fn set_tsc(cx: &mut Cx<'_>, mode: u64) -> SyscallResult {
+    match mode {
+        PR_TSC_ENABLE => cx.private.live.set_tsc_faults(false),
+        PR_TSC_SIGSEGV => cx.private.live.set_tsc_faults(true),
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+/// `PR_GET_SPECULATION_CTRL`, as on a processor without these weaknesses (`arch_prctl_spec_ctrl_get()`). Errors: ENODEV.
+fn speculation(which: u64) -> SyscallResult {
+    match which {
+        PR_SPEC_STORE_BYPASS | PR_SPEC_INDIRECT_BRANCH => Ok(PR_SPEC_NOT_AFFECTED as usize),
+        PR_SPEC_L1D_FLUSH => Ok(PR_SPEC_FORCE_DISABLE as usize),
+        _ => Err(Errno::ENODEV),
+    }
+}
+
+/// `PR_SET_SPECULATION_CTRL`: nothing can be controlled (`arch_prctl_spec_ctrl_set()`). Errors: ENXIO, EPERM, ERANGE, ENODEV.
+fn set_speculation(which: u64, control: u64) -> SyscallResult {
+    match (which, control) {
+        (PR_SPEC_STORE_BYPASS, _) => Err(Errno::ENXIO),
+        (PR_SPEC_INDIRECT_BRANCH, PR_SPEC_ENABLE) => Ok(0),
+        (PR_SPEC_INDIRECT_BRANCH, PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE) => Err(Errno::EPERM),
+        (PR_SPEC_INDIRECT_BRANCH, _) => Err(Errno::ERANGE),
+        (PR_SPEC_L1D_FLUSH, _) => Err(Errno::EPERM),
+        _ => Err(Errno::ENODEV),
     }
 }
 

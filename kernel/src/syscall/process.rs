@@ -14,6 +14,7 @@ use crate::mem::UserIn;
 use crate::process::limits::Resource;
 use crate::process::signal::Sender;
 use crate::process::{Pid, Process, pidfd, uts};
+use crate::procfs;
 use crate::signal::{Info, Signal, code};
 use crate::thread::clone;
 
@@ -109,13 +110,13 @@ pub fn sys_pidfd_open(cx: &mut Cx<'_>, pid: i32, flags: Flags) -> SyscallResult 
     Ok(cx.private.files.install(file, true, limit)?.unsigned_abs() as usize)
 }
 
-/// pidfd_send_signal(2). Errors: EINVAL, EBADF, ESRCH, EPERM, EFAULT. Order: `sys_pidfd_send_signal()`.
+/// pidfd_send_signal(2): by a pidfd, or by an open /proc/PID. Errors: EINVAL, EBADF, ESRCH, EPERM, EFAULT. Order: `sys_pidfd_send_signal()`.
 pub fn sys_pidfd_send_signal(cx: &mut Cx<'_>, fd: i32, signal: i32, info: Pointer, flags: Flags) -> SyscallResult {
     if flags.0 != 0 {
         return Err(Errno::EINVAL);
     }
     let file = cx.private.files.get(fd)?;
-    let process = pidfd::process_of(&file)?;
+    let process = pidfd::process_of(&file).or_else(|error| procfs::process_of(&file).ok_or(error))?;
     let number = signal;
     let signal = match number {
         0 => None,

@@ -73,8 +73,9 @@ pub fn sys_ptrace(
         PTRACE_ATTACH => return attach(cx, &target, false, PtraceOptions::empty()),
         PTRACE_SEIZE => {
             // An address is refused before the options are looked at.
-            let options = if address == 0 { options(data) } else { Err(Errno::EIO) };
-            return attach(cx, &target, true, options.map_err(|_| Errno::EIO)?);
+            let options = if address == 0 { options(cx.thread, data) } else { Err(Errno::EIO) };
+            let options = options.map_err(|error| if error == Errno::EINVAL { Errno::EIO } else { error })?;
+            return attach(cx, &target, true, options);
         }
         PTRACE_KILL | PTRACE_INTERRUPT => {
             cx.thread.check_tracee(&target)?;
@@ -116,10 +117,13 @@ fn disturb(request: u32, target: &Arc<Thread>) -> SyscallResult {
     Ok(0)
 }
 
-/// Errors: EINVAL for unknown options, and for suspending filters, as on a Linux without checkpoints.
-fn options(data: u64) -> Result<PtraceOptions, Errno> {
+/// `check_ptrace_options()`. Errors: EINVAL for unknown options; EPERM for the one that suspends filters, without
+/// privileges or with filters of the tracer's own.
+fn options(tracer: &Thread, data: u64) -> Result<PtraceOptions, Errno> {
     let options = u32::try_from(data).ok().and_then(PtraceOptions::from_bits).ok_or(Errno::EINVAL)?;
-    if options.contains(PtraceOptions::PTRACE_O_SUSPEND_SECCOMP) { Err(Errno::EINVAL) } else { Ok(options) }
+    let may_suspend = || tracer.cred().capable(Capabilities::SYS_ADMIN) && tracer.filters().is_none();
+    let suspends = options.contains(PtraceOptions::PTRACE_O_SUSPEND_SECCOMP);
+    if suspends && !may_suspend() { Err(Errno::EPERM) } else { Ok(options) }
 }
 
 /// A request about a stopped tracee.
@@ -144,7 +148,7 @@ impl Call<'_> {
             PTRACE_DETACH => self.signal().and_then(|signal| self.tracer.detach(self.target, signal)),
             PTRACE_LISTEN => self.tracer.listen(self.target),
             PTRACE_SETOPTIONS => {
-                options(self.data).and_then(|options| self.tracer.set_trace_options(self.target, options))
+                options(self.tracer, self.data).and_then(|options| self.tracer.set_trace_options(self.target, options))
             }
             _ => return None,
         };
@@ -495,7 +499,7 @@ fn syscall_info(stop: &Stop) -> (PtraceSyscallInfo, usize) {
         let context = UserContext { rdi: regs.rdi, rsi: regs.rsi, rdx: regs.rdx, ..UserContext::default() };
         let arguments = UserContext { r10: regs.r10, r8: regs.r8, r9: regs.r9, ..context }.syscall_arguments();
         info.op = PTRACE_SYSCALL_INFO_ENTRY;
-        info.data[0] = regs.orig_rax;
+        info.data[0] = UserContext::call_number(regs.orig_rax);
         info.data[1..7].copy_from_slice(&arguments);
         return (info, HEADER_BYTES + 7 * WORD as usize);
     }

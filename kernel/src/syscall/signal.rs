@@ -51,7 +51,7 @@ pub fn sys_rt_sigaction(cx: &mut Cx<'_>, number: i32, new: Pointer, old: Pointer
         restorer: new.sa_restorer,
         mask: SigSet::from_bits(new.sa_mask).without(SigSet::UNBLOCKABLE),
     });
-    let was = cx.process().signals.change_action(signal, new);
+    let was = cx.process().signals.change_action(signal, new)?;
     let was = SigAction {
         sa_handler: was.handler,
         sa_flags: was.flags.bits(),

@@ -64,12 +64,13 @@ const fn family(handler: &str) -> &str {
 }
 
 /// Runs the call and leaves its result in the caller's registers, if it never waits, or need not wait this time. Else gives
-/// `false` and has done nothing. Of the registers it needs those alone that [`UserMode::system_call`] has.
+/// `false` and has done nothing. Of the registers it needs those alone that [`UserMode::system_call`] has. Of the number the
+/// lower half counts ([`UserContext::call_number`](crate::arch::UserContext::call_number)).
 ///
 /// [`UserMode::system_call`]: crate::arch::UserMode::system_call
 #[inline]
 pub fn call_now(cx: &mut Cx<'_>, number: u64) -> bool {
-    AT_ONCE.get(number as usize).is_some_and(|call| call(cx))
+    AT_ONCE.get(number as u32 as usize).is_some_and(|call| call(cx))
 }
 
 /// The room each thread has for a call that waits.
@@ -232,7 +233,7 @@ syscalls! {
     308 setns(fd: i32, nstype: Flags) now process::sys_setns, partial "namespaces of host names alone";
     424 pidfd_send_signal(pidfd: i32, sig: i32, info: Pointer, flags: Flags) now process::sys_pidfd_send_signal, full;
     438 pidfd_getfd(pidfd: i32, targetfd: i32, flags: Flags) now process::sys_pidfd_getfd, full;
-    312 kcmp(pid1: i32, pid2: i32, kind: u32, idx1: u64, idx2: u64) now kcmp::sys_kcmp, partial "no KCMP_EPOLL_TFD";
+    312 kcmp(pid1: i32, pid2: i32, kind: u32, idx1: u64, idx2: u64) now kcmp::sys_kcmp, full;
     434 pidfd_open(pid: i32, flags: Flags) now process::sys_pidfd_open, full;
 
     // thread: birth and death

@@ -188,6 +188,7 @@ fn change_over(thread: &Arc<Thread>, private: &mut Private, new: Prepared) {
     rseq::forget(thread, private);
     process.note_size(&private.space);
     thread.owned_locks.reopen();
+    thread.set_dispatch(None);
     let files = if Arc::strong_count(&private.files) > 2 { private.files.fork() } else { private.files.clone() };
     files.close_on_exec();
     private.hold(thread, |private| {

@@ -80,7 +80,8 @@ fn write_xstate(private: &Private, address: u64) -> Result<(), Errno> {
     UserOut::<u32>::new(address.wrapping_add(area.len() as u64)).write(&FP_XSTATE_MAGIC2)
 }
 
-/// Goes back to what the frame at the stack pointer says (`rt_sigreturn()`): gives the `rax` to return with.
+/// Goes back to what the frame at the stack pointer says (`rt_sigreturn()`): gives the `rax` to return with. A frame with
+/// bad vector registers has the others restored, and the vector registers start afresh.
 /// Errors: EFAULT, for any frame that nobody could return to; the caller kills.
 pub fn pop(process: &ProcessSignals, signals: &ThreadSignals, private: &mut Private) -> Result<u64, Errno> {
     let frame = private.context.rsp.wrapping_sub(POPPED_BYTES);
@@ -89,9 +90,9 @@ pub fn pop(process: &ProcessSignals, signals: &ThreadSignals, private: &mut Priv
     process.set_blocked(signals, SigSet::from_bits(uc.uc_sigmask));
     let context = sigframe::restore_registers(&private.context, &uc.uc_mcontext, uc.uc_flags);
     let context = context.ok_or(Errno::EFAULT)?;
-    read_xstate(private, uc.uc_mcontext.fpstate)?;
     private.context = context;
     private.context.vector = 0;
+    read_xstate(private, uc.uc_mcontext.fpstate).inspect_err(|_| private.live.clear_xstate())?;
     let stack = AltStack::from(uc.uc_stack);
     // Like Linux, a stack that sigaltstack(2) would refuse is left as it is.
     let _ = signals.change_alt_stack(stack, context.rsp);

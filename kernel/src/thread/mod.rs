@@ -5,6 +5,7 @@
 
 pub mod clone;
 mod coredump;
+mod dispatch;
 pub mod exec;
 pub mod exec_file;
 pub mod exit;

@@ -17,7 +17,7 @@ use runtime::Here;
 
 use super::exit;
 use super::signal::{self, Verdict};
-use super::{Interruptible, Private, Thread, coredump, rseq, seccomp, trace};
+use super::{Interruptible, Private, Thread, coredump, dispatch, rseq, seccomp, trace};
 use crate::arch::{self, LiveState, PageFaultError, Trap, UserContext, UserMode};
 use crate::fs::later::{self, Answers};
 use crate::mem::{self, FaultError, UserWord};
@@ -69,7 +69,7 @@ fn run(thread: Arc<Thread>, mut private: Private) -> impl Future<Output = ()> + 
                     Box::pin(watched_call(&thread, &mut private)).await;
                 }
                 Left::By(Trap::Syscall) => {
-                    let number = private.context.rax;
+                    let number = UserContext::call_number(private.context.rax);
                     let result = {
                         let mut cx = Cx { thread: &thread, private: &mut private };
                         let mut call = pin!(Waiting::empty());
@@ -187,7 +187,7 @@ impl User<'_> {
     /// Makes the system call if it is one that cannot wait and has to do with all registers, and nobody looks at it.
     #[inline]
     fn whole_call(&mut self) -> bool {
-        let number = self.cx.private.context.rax;
+        let number = UserContext::call_number(self.cx.private.context.rax);
         !is_watched(self.cx.thread, number) && syscall::call_whole(&mut self.cx, number)
     }
 }
@@ -224,13 +224,19 @@ fn is_watched(thread: &Thread, number: u64) -> bool {
 #[cold]
 #[inline(never)]
 fn watches(thread: &Thread, number: u64) -> bool {
-    thread.signals.is_traced() || thread.has_filters.load(Ordering::Relaxed) || syscall::trace::enabled(number)
+    let number = UserContext::call_number(number);
+    thread.signals.is_traced()
+        || thread.has_filters.load(Ordering::Relaxed)
+        || thread.has_dispatch.load(Ordering::Relaxed)
+        || syscall::trace::enabled(number)
 }
 
 /// Whether nobody but the thread's filters looks at this call, and they let it through.
 #[cold]
 fn is_only_filtered(thread: &Thread, private: &Private, number: u64) -> bool {
-    !thread.signals.is_traced() && !syscall::trace::enabled(number) && seccomp::allows(thread, private, number)
+    let number = UserContext::call_number(number);
+    let is_shown = thread.signals.is_traced() || thread.has_dispatch.load(Ordering::Relaxed);
+    !is_shown && !syscall::trace::enabled(number) && seccomp::allows(thread, private, number)
 }
 
 /// Mends a page fault if the address space can.
@@ -246,6 +252,9 @@ fn mend(thread: &Thread, private: &Private, address: u64, error: PageFaultError)
 /// A system call that the thread's tracer, its filters or the kernel's log look at.
 #[cold]
 async fn watched_call(thread: &Arc<Thread>, private: &mut Private) {
+    if dispatch::takes_back(thread, private, UserContext::call_number(private.context.rax)) {
+        return;
+    }
     if let Some(number) = trace::enter_call(thread, private).await
         && let Some(number) = seccomp::enter_call(thread, private, number).await
     {

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
+use abi::ptrace::PtraceOptions;
 use abi::seccomp::*;
 
 use super::{Private, Thread, trace};
@@ -20,7 +21,8 @@ pub fn allows(thread: &Thread, private: &Private, number: u64) -> bool {
 /// Before a system call: the number of the one to make, if one is to be made. Otherwise the result is in the registers, or
 /// the thread has a signal or its end to see to.
 pub async fn enter_call(thread: &Arc<Thread>, private: &mut Private, number: u64) -> Option<u64> {
-    let Some(filters) = thread.filters() else { return Some(number) };
+    let is_suspended = thread.tracing.options().contains(PtraceOptions::PTRACE_O_SUSPEND_SECCOMP);
+    let Some(filters) = thread.filters().filter(|_| !is_suspended) else { return Some(number) };
     let verdict = filters.judge(&private.context, number);
     let word = match verdict {
         Verdict::Strict => return die(thread, private, Signal::KILL),

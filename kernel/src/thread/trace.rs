@@ -133,7 +133,8 @@ fn put_back(private: &mut Private, stop: &Stop, mode: Mode) {
     }
     let restarts = [Errno::ERESTARTSYS, Errno::ERESTARTNOINTR, Errno::ERESTARTNOHAND, Errno::ERESTART_RESTARTBLOCK];
     let is_unfinished = restarts.iter().any(|error| regs.rax == error.to_return_value());
-    private.call = Some(regs.orig_rax).filter(|number| is_unfinished && number.cast_signed() >= 0);
+    private.call =
+        Some(regs.orig_rax).filter(|number| is_unfinished && UserContext::call_number(*number).cast_signed() >= 0);
 }
 
 /// A stop that tells of something the thread does itself (`ptrace_do_notify()`).
@@ -234,7 +235,8 @@ async fn call_stop(thread: &Arc<Thread>, private: &mut Private, message: u8, cal
     }
 }
 
-/// Before a system call: the number of the one to make, if one is to be made; the tracer may have chosen another.
+/// Before a system call: the number of the one to make, if one is to be made; the tracer may have chosen another, or none
+/// by the number -1.
 pub async fn enter_call(thread: &Arc<Thread>, private: &mut Private) -> Option<u64> {
     let mut number = private.context.rax;
     thread.tracing.set_call(number);
@@ -243,12 +245,12 @@ pub async fn enter_call(thread: &Arc<Thread>, private: &mut Private) -> Option<u
         call_stop(thread, private, PTRACE_EVENTMSG_SYSCALL_ENTRY, &mut number).await;
         private.call = None;
         thread.tracing.set_call(number);
-        if number.cast_signed() < 0 || thread.signals.is_killed() {
+        if UserContext::call_number(number) == NO_CALL || thread.signals.is_killed() {
             return None;
         }
         private.context.rax = number;
     }
-    Some(number)
+    Some(UserContext::call_number(number))
 }
 
 /// A filter shows the tracer a call: the number of the one to make, if one is to be made. Without a tracer that wants to
@@ -262,11 +264,11 @@ pub async fn filtered_call(thread: &Arc<Thread>, private: &mut Private, mut numb
     stop(thread, private, shown, Trap::Event, &mut number).await;
     private.call = None;
     thread.tracing.set_call(number);
-    if number.cast_signed() < 0 || thread.signals.is_killed() {
+    if UserContext::call_number(number).cast_signed() < 0 || thread.signals.is_killed() {
         return None;
     }
     private.context.rax = number;
-    Some(number)
+    Some(UserContext::call_number(number))
 }
 
 /// After a system call: what it has made, then its end.

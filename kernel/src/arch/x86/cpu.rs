@@ -39,6 +39,8 @@ pub(super) struct Cpu {
     pub(super) tables: UnsafeCell<CpuTables>,
     /// Whose vector registers and segment bases are in this CPU's registers, or null.
     pub(super) live: Cell<*const LiveState>,
+    /// RDTSC faults in user mode (CR4.TSD).
+    pub(super) tsc_faults: Cell<bool>,
     /// The alarm set in the local APIC, or `u64::MAX` for none: monotonic ns.
     pub(super) alarm_ns: Cell<u64>,
     /// Device lines that have interrupted, a bit each.
@@ -80,6 +82,7 @@ impl Cpu {
             tss: UnsafeCell::new(TaskStateSegment::new()),
             tables: UnsafeCell::new(CpuTables::new()),
             live: Cell::new(ptr::null()),
+            tsc_faults: Cell::new(false),
             alarm_ns: Cell::new(u64::MAX),
             device_interrupts: Cell::new(0),
             apic: UnsafeCell::new(None),

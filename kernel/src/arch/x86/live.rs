@@ -11,12 +11,13 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::vec::Vec;
 use core::alloc::Layout;
 
+use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::KernelGsBase;
 
 use super::cpu::Cpu;
@@ -26,6 +27,8 @@ use super::uaccess;
 pub struct LiveState {
     /// The index of the CPU whose registers hold the state, plus 1; 0 if `saved` holds it.
     home: AtomicU32,
+    /// RDTSC and RDTSCP fault. Changed by the thread itself.
+    tsc_faults: AtomicBool,
     saved: UnsafeCell<Saved>,
 }
 
@@ -46,7 +49,11 @@ unsafe impl Sync for LiveState {}
 impl LiveState {
     /// The state of a program that has just been loaded.
     pub fn new() -> Self {
-        Self { home: AtomicU32::new(0), saved: UnsafeCell::new(Saved { area: None, fs_base: 0, gs_base: 0 }) }
+        Self::in_memory(Saved { area: None, fs_base: 0, gs_base: 0 }, false)
+    }
+
+    fn in_memory(saved: Saved, tsc_faults: bool) -> Self {
+        Self { home: AtomicU32::new(0), tsc_faults: AtomicBool::new(tsc_faults), saved: UnsafeCell::new(saved) }
     }
 
     /// Puts this state into the CPU's registers unless it is there already.
@@ -69,8 +76,33 @@ impl LiveState {
             None => load_initial(),
         }
         write_bases(saved.fs_base, saved.gs_base);
+        if cpu.tsc_faults.get() != self.tsc_faults() {
+            self.guard_tsc(cpu);
+        }
         self.home.store(cpu.number() + 1, Ordering::Relaxed);
         cpu.live.set(self);
+    }
+
+    #[cold]
+    fn guard_tsc(&self, cpu: &Cpu) {
+        let faults = self.tsc_faults();
+        // SAFETY: the flag concerns user mode alone.
+        unsafe { Cr4::update(|cr4| cr4.set(Cr4Flags::TIMESTAMP_DISABLE, faults)) };
+        cpu.tsc_faults.set(faults);
+    }
+
+    /// Whether RDTSC faults.
+    pub fn tsc_faults(&self) -> bool {
+        self.tsc_faults.load(Ordering::Relaxed)
+    }
+
+    /// Has RDTSC fault, or work. For the thread itself; its children and later programs are like it.
+    pub fn set_tsc_faults(&self, faults: bool) {
+        self.tsc_faults.store(faults, Ordering::Relaxed);
+        let cpu = Cpu::current();
+        if ptr::eq(cpu.live.get(), self) {
+            self.guard_tsc(cpu);
+        }
     }
 
     /// Waits until the state is in memory, asking the CPU that has it to write it there.
@@ -104,7 +136,7 @@ impl LiveState {
             fs_base: saved.fs_base,
             gs_base: saved.gs_base,
         });
-        Self { home: AtomicU32::new(0), saved: UnsafeCell::new(saved) }
+        Self::in_memory(saved, self.tsc_faults())
     }
 
     /// Forgets the state: the thread executes a new program or dies.

@@ -139,6 +139,13 @@ impl Epoll {
         Ok(())
     }
 
+    /// The file watched as descriptor `fd`; of several that have been open as it, the `index`th.
+    pub fn target(&self, fd: i32, index: usize) -> Option<Arc<File>> {
+        let items = self.items.lock();
+        let (_, item) = items.range((fd, 0)..=(fd, usize::MAX)).nth(index)?;
+        item.file()
+    }
+
     /// Takes an item out of the instance, though not off its file's queue.
     fn remove(&self, key: Key) -> Option<Arc<Item>> {
         let item = self.items.lock().remove(&key)?;
