@@ -229,7 +229,7 @@ impl<P: Platform> Executor<P> {
         if here.queued.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let Some(task) = here.with_queue(|queue| queue.pop(now_ns)) else { return false };
+        let Some(task) = here.with_queue(|queue| queue.pop(now_ns, Meta::may_run)) else { return false };
         let params = task.metadata().context.params();
         params.enter(cpu);
         if !params.affinity().contains(cpu) {

@@ -71,7 +71,7 @@ impl<P: Platform> Executor<P> {
         }
         let here = &self.cpus[cpu];
         if params.is_spent() {
-            params.refill();
+            params.refill_less_debt();
             let target = self.least_busy(affinity, cpu);
             if target != cpu {
                 return self.place_on(target, task, true);

@@ -14,6 +14,9 @@ use crate::task::BASE_SLICE_NS;
 /// How long a class waits before it has the next turn.
 const TURN_NS: u64 = BASE_SLICE_NS;
 
+/// How many tasks are looked at for one that may run, with the lock held.
+const MAX_LOOKS: usize = 32;
+
 /// How many tasks a thief takes at most: it holds the victim's lock meanwhile.
 const MAX_LOOT: usize = 32;
 
@@ -53,6 +56,19 @@ impl<M: Linked> Class<M> {
         let task = self.list.pop_front();
         self.has_turn = task.is_some();
         task
+    }
+
+    /// The same, but those that may not run now move back, unless none may.
+    fn pop_allowed(&mut self, may_run: impl Fn(&M) -> bool) -> Option<Runnable<M>> {
+        for _ in 1..self.list.len().min(MAX_LOOKS) {
+            let task = self.list.pop_front()?;
+            if may_run(task.metadata()) {
+                self.has_turn = true;
+                return Some(task);
+            }
+            self.list.push_back(task);
+        }
+        self.pop()
     }
 }
 
@@ -100,20 +116,20 @@ impl<M: Linked> RunQueue<M> {
         self.ready.push(task, now_ns);
     }
 
-    /// Takes the next task to run.
+    /// Takes the next task to run. `may_run` is asked of those that have used up a slice.
     #[inline]
-    pub(crate) fn pop(&mut self, now_ns: u64) -> Option<Runnable<M>> {
+    pub(crate) fn pop(&mut self, now_ns: u64, may_run: impl Fn(&M) -> bool) -> Option<Runnable<M>> {
         self.woken.end_turn(now_ns);
         self.ready.end_turn(now_ns);
         if self.ready.is_overdue(now_ns) {
-            return self.ready.pop();
+            return self.ready.pop_allowed(may_run);
         }
         if !self.woken.is_overdue(now_ns)
             && let Some(task) = self.slot.take()
         {
             return Some(task);
         }
-        self.woken.pop().or_else(|| self.ready.pop())
+        self.woken.pop().or_else(|| self.ready.pop_allowed(may_run))
     }
 
     /// Lets thieves have the task in the slot, after `look`.

@@ -17,6 +17,15 @@ pub(crate) struct Meta<P: Platform> {
     pub(crate) context: P::Context,
 }
 
+impl<P: Platform> Meta<P> {
+    /// Whether the task may run at its turn, or has overrun its slice by so much that this one is gone as well.
+    #[inline]
+    pub(crate) fn may_run(&self) -> bool {
+        let params = self.context.params();
+        !params.is_spent() || params.refill_less_debt()
+    }
+}
+
 impl<P: Platform> Linked for Meta<P> {
     #[inline]
     fn link(&self) -> &TaskLink {

@@ -1,7 +1,7 @@
 //! What the executor knows of a task: [`TaskParams`] (where it may run, its share), [`TaskContext`] (hooks).
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI8, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 /// A set of CPUs, at most 64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +77,9 @@ const MIN_SLICE_NS: u64 = 100_000;
 /// No slice is longer: the others wait for it.
 const MAX_SLICE_NS: u64 = 20_000_000;
 
+/// No more is taken from slices to come: of a long overrun most was hardly the task's doing.
+const MAX_DEBT_NS: i32 = BASE_SLICE_NS as i32;
+
 /// Linux's weights of nice -20..=19 (`sched_prio_to_weight`): each level is about 1.25 times the next.
 const WEIGHTS: [u32; 40] = [
     88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904, 3906, 3121, 2501,
@@ -98,8 +101,9 @@ pub struct TaskParams {
     cpu_time_ns: AtomicU64,
     /// When the task last left a CPU.
     last_ran_ns: AtomicU64,
-    /// What is left of the slice. 0: used up, to be refilled when the task queues behind the others.
-    slice_left_ns: AtomicU32,
+    /// What is left of the slice. 0: used up, to be refilled when the task queues behind the others. Less: overrun, which
+    /// is taken from slices to come.
+    slice_left_ns: AtomicI32,
     /// The CPU the task runs on or last ran on, plus [`RUNNING`] while it does.
     place: AtomicU32,
     nice: AtomicI8,
@@ -121,7 +125,7 @@ impl TaskParams {
             affinity: AtomicU64::new(affinity.bits()),
             cpu_time_ns: AtomicU64::new(0),
             last_ran_ns: AtomicU64::new(0),
-            slice_left_ns: AtomicU32::new(slice_ns(nice) as u32),
+            slice_left_ns: AtomicI32::new(slice_ns(nice) as i32),
             place: AtomicU32::new(0),
             nice: AtomicI8::new(nice),
         }
@@ -165,18 +169,26 @@ impl TaskParams {
     /// Whether the slice is used up.
     #[inline]
     pub(crate) fn is_spent(&self) -> bool {
-        self.slice_left_ns.load(Ordering::Relaxed) == 0
+        self.slice_left_ns.load(Ordering::Relaxed) <= 0
     }
 
     #[inline]
     pub(crate) fn slice_left_ns(&self) -> u64 {
-        u64::from(self.slice_left_ns.load(Ordering::Relaxed))
+        u64::try_from(self.slice_left_ns.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// A whole new slice.
+    /// A whole new slice, whatever was before.
     #[inline]
     pub(crate) fn refill(&self) {
-        self.slice_left_ns.store(slice_ns(self.nice()) as u32, Ordering::Relaxed);
+        self.slice_left_ns.store(slice_ns(self.nice()) as i32, Ordering::Relaxed);
+    }
+
+    /// A new slice for one that is used up, less what the old one was overrun by. Returns whether anything is left of it.
+    #[inline]
+    pub(crate) fn refill_less_debt(&self) -> bool {
+        let left_ns = self.slice_left_ns.load(Ordering::Relaxed).min(0) + slice_ns(self.nice()) as i32;
+        self.slice_left_ns.store(left_ns, Ordering::Relaxed);
+        left_ns > 0
     }
 
     /// Whether the task has slept for at least a base slice at `now_ns`, which earns it a new slice.
@@ -196,7 +208,9 @@ impl TaskParams {
     pub(crate) fn leave(&self, cpu: usize, start_ns: u64, end_ns: u64) {
         let ran_ns = end_ns.saturating_sub(start_ns);
         self.cpu_time_ns.store(self.cpu_time_ns.load(Ordering::Relaxed) + ran_ns, Ordering::Relaxed);
-        self.slice_left_ns.store(self.slice_left_ns().saturating_sub(ran_ns) as u32, Ordering::Relaxed);
+        let ran_ns = i32::try_from(ran_ns).unwrap_or(i32::MAX);
+        let left_ns = self.slice_left_ns.load(Ordering::Relaxed).saturating_sub(ran_ns);
+        self.slice_left_ns.store(left_ns.max(-MAX_DEBT_NS), Ordering::Relaxed);
         self.last_ran_ns.store(end_ns, Ordering::Relaxed);
         self.place.store(cpu as u32, Ordering::Relaxed);
     }

@@ -136,6 +136,19 @@ fn niceness_shifts_the_shares() {
 }
 
 #[test]
+fn niceness_shifts_the_shares_even_if_alarms_come_late() {
+    let mut simulator = Simulator::orderly(1);
+    let handle = simulator.handle();
+    let (normal, nice) = (sim::params(CpuSet::ALL, 0), sim::params(CpuSet::ALL, 10));
+    for params in [&normal, &nice] {
+        drop(handle.spawn_with("hog", Arc::clone(params), handle.work_in_chunks(10_000_000_000, 1_500_000)));
+    }
+    simulator.run_until(3_000_000_000);
+    let ratio = normal.cpu_time_ns() as f64 / nice.cpu_time_ns() as f64;
+    assert!((7.5..11.0).contains(&ratio), "Linux's weights give 1024/110 = 9.3, not {ratio}");
+}
+
+#[test]
 fn a_woken_task_waits_at_most_a_slice_for_a_spinner() {
     let mut simulator = Simulator::orderly(1);
     let handle = simulator.handle();

@@ -85,10 +85,15 @@ impl Handle {
 
     /// Uses `duration_ns` of CPU time as a user program would: taking interrupts, and yielding when told to.
     pub async fn work(self, duration_ns: u64) {
+        self.work_in_chunks(duration_ns, WORK_CHUNK_NS).await;
+    }
+
+    /// The same on a machine whose interrupts come late: an alarm is heard after the `chunk_ns` it falls into.
+    pub async fn work_in_chunks(self, duration_ns: u64, chunk_ns: u64) {
         let mut left_ns = duration_ns;
         let mut since_ns = self.now_ns();
         while left_ns > 0 {
-            let chunk_ns = left_ns.min(WORK_CHUNK_NS);
+            let chunk_ns = left_ns.min(chunk_ns);
             self.machine().now_ns.advance(chunk_ns);
             left_ns -= chunk_ns;
             let cpu = self.cpu();
