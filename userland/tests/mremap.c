@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -126,6 +127,29 @@ TEST(dontunmap_leaves_an_empty_map_behind) {
 	CHECK_EQ(from[0], 0);
 	munmap(from, PAGE);
 	munmap(to, PAGE);
+}
+
+/* musl passes an address with MREMAP_FIXED alone. */
+static char *kept(char *from, char *to) {
+	return (char *)syscall(SYS_mremap, from, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, to);
+}
+
+TEST(dontunmap_goes_where_it_is_told_if_that_is_free) {
+	char *from = anonymous(PAGE), *room = anonymous(3 * PAGE);
+	CHECK_EQ(munmap(room, 2 * PAGE), 0);
+	room[2 * PAGE] = 4;
+	from[0] = 9;
+	CHECK(kept(from, room + PAGE) == room + PAGE);
+	CHECK_EQ(room[PAGE], 9);
+	CHECK_EQ(from[0], 0);
+	char *elsewhere = kept(from, room + 2 * PAGE);
+	CHECK(elsewhere != MAP_FAILED && elsewhere != room + 2 * PAGE);
+	CHECK_EQ(room[2 * PAGE], 4);
+	CHECK(kept(from, room + 1) == MAP_FAILED && errno == EINVAL);
+	CHECK(kept(from, from) == MAP_FAILED && errno == EINVAL);
+	munmap(from, PAGE);
+	munmap(elsewhere, PAGE);
+	munmap(room + PAGE, 2 * PAGE);
 }
 
 TEST(mremap_of_size_zero_doubles_a_shared_map) {

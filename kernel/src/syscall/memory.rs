@@ -224,7 +224,7 @@ pub fn sys_mremap(
         new_len,
         may_move: flags.contains(MremapFlags::MREMAP_MAYMOVE),
         fixed: flags.contains(MremapFlags::MREMAP_FIXED).then_some(new_addr),
-        keep_old: flags.contains(MremapFlags::MREMAP_DONTUNMAP),
+        keep_old: flags.contains(MremapFlags::MREMAP_DONTUNMAP).then_some(new_addr),
     };
     encode(cx.private.space.remap(&request)?)
 }

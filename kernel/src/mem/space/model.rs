@@ -156,7 +156,7 @@ impl World {
             new_len: bytes(&to),
             may_move: true,
             fixed: Some(addr(to.start)),
-            keep_old,
+            keep_old: keep_old.then_some(addr(to.start)),
         };
         let result = space.remap(&request);
         if !pages.contains_key(&range.start) {

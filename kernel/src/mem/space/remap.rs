@@ -17,8 +17,8 @@ pub struct RemapRequest {
     pub may_move: bool,
     /// `MREMAP_FIXED`: the address wanted; what is there is unmapped.
     pub fixed: Option<u64>,
-    /// `MREMAP_DONTUNMAP`: the old range stays mapped, empty.
-    pub keep_old: bool,
+    /// `MREMAP_DONTUNMAP`: the old range stays mapped, empty. The new one goes where this says, if nothing is there.
+    pub keep_old: Option<u64>,
 }
 
 impl AddressSpace {
@@ -27,8 +27,8 @@ impl AddressSpace {
     /// Errors: EINVAL (alignment, lengths, flags, overlap), EFAULT (not one mapping), EAGAIN (`RLIMIT_MEMLOCK`), ENOMEM (over
     /// a limit, no room, or it would have to move and may not).
     pub fn remap(&self, request: &RemapRequest) -> Result<u64, Errno> {
-        let moves = request.fixed.is_some() || request.keep_old;
-        if (moves && !request.may_move) || (request.keep_old && request.old_len != request.new_len) {
+        let moves = request.fixed.is_some() || request.keep_old.is_some();
+        if (moves && !request.may_move) || (request.keep_old.is_some() && request.old_len != request.new_len) {
             return Err(Errno::EINVAL);
         }
         let (Some(old_len), Some(new_len)) = (page_up(request.old_len), page_up(request.new_len)) else {
@@ -106,14 +106,14 @@ impl Inner {
         removed: &mut [Option<Removed>; 3],
     ) -> Result<u64, Errno> {
         let RemapRequest { addr, mut old_len, new_len, .. } = *request;
-        if let Some(target) = request.fixed {
+        if let Some(target) = request.fixed.or(request.keep_old) {
             let overlaps = addr.saturating_add(old_len) > target && target.saturating_add(new_len) > addr;
             if !is_page_aligned(target) || new_len > USER_END || target > USER_END - new_len || overlaps {
                 return Err(Errno::EINVAL);
             }
-            if target < MMAP_MIN_ADDR {
-                return Err(Errno::EPERM);
-            }
+        }
+        if request.fixed.is_some_and(|target| target < MMAP_MIN_ADDR) {
+            return Err(Errno::EPERM);
         }
         if self.vmas.len() + 5 >= MAX_MAP_COUNT.count() {
             return Err(Errno::ENOMEM);
@@ -128,12 +128,12 @@ impl Inner {
         }
         let request = RemapRequest { old_len, ..*request };
         self.check_resize(&request)?;
-        if request.keep_old && !self.may_expand(old_len >> PAGE_SHIFT, false) {
+        if request.keep_old.is_some() && !self.may_expand(old_len >> PAGE_SHIFT, false) {
             return Err(Errno::ENOMEM);
         }
         let target = match request.fixed {
             Some(target) => target,
-            None => self.find_free(0, new_len)?,
+            None => self.find_free(request.keep_old.unwrap_or(0), new_len)?,
         };
         self.move_mapping(&request, target, gather, removed)
     }
@@ -145,7 +145,7 @@ impl Inner {
         if old_len == 0 && !vma.is_shared() {
             return Err(Errno::EINVAL);
         }
-        if request.keep_old && vma.flags.contains(VmFlags::SPECIAL) {
+        if request.keep_old.is_some() && vma.flags.contains(VmFlags::SPECIAL) {
             return Err(Errno::EINVAL);
         }
         if old_len > vma.end - addr {
@@ -203,7 +203,7 @@ impl Inner {
         self.move_entries(addr..addr + old_len, target, gather);
         // Before the old range goes: what is no mapping's loses its tables, and the new one's may be the same.
         self.add(moved);
-        if request.keep_old {
+        if request.keep_old.is_some() {
             // The old range stays, empty and not locked.
             if vma_is_locked(&self.vmas, addr) {
                 self.unlock(addr..addr + old_len);

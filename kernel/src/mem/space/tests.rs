@@ -175,7 +175,7 @@ fn a_map_that_moves_within_a_table_keeps_its_pages() {
         new_len: 4 * PAGE_SIZE,
         may_move: true,
         fixed: Some(to),
-        keep_old: false,
+        keep_old: None,
     };
     assert_eq!(space.remap(&request), Ok(to));
     assert_eq!(
