@@ -246,6 +246,22 @@ TEST(record_locks_exclude_between_processes) {
 	close(fd);
 }
 
+TEST(closing_a_path_descriptor_leaves_the_record_locks) {
+	int fd = open("file2", O_RDWR);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	for (int with_path = 1; with_path >= 0; with_path--) {
+		CHECK_EQ(fcntl(fd, F_SETLK, &lock), 0);
+		CHECK_EQ(close(open("file2", with_path ? O_PATH : O_RDONLY)), 0);
+		pid_t child = fork();
+		if (!child) {
+			struct flock seen = lock;
+			_exit(fcntl(fd, F_GETLK, &seen) == 0 ? seen.l_type != F_UNLCK : 2);
+		}
+		CHECK_EQ(status_of(child), with_path);
+	}
+	close(fd);
+}
+
 TEST(open_file_locks_belong_to_the_open_file) {
 	int one = open("file2", O_RDWR), two = open("file2", O_RDWR);
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 5};

@@ -187,9 +187,12 @@ impl FdTable {
         }
     }
 
-    /// A descriptor of `file` left this table: this process's record locks on its inode go (`filp_close`).
+    /// A descriptor of `file` left this table: this process's record locks on its inode go (`filp_close`), unless the
+    /// descriptor was but a place.
     fn closed(&self, file: &Arc<File>) {
-        file.inode().locks_of_table_end(self.id);
+        if !file.flags().contains(OpenFlags::O_PATH) {
+            file.inode().locks_of_table_end(self.id);
+        }
     }
 }
 
