@@ -1,6 +1,7 @@
 // cpus: 1 2
 /* System V objects looked at as a whole: limits and sums, copies of messages, /proc/sysvipc. */
 #include "test.h"
+#include <fcntl.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
@@ -88,4 +89,31 @@ TEST(shared_memory_is_listed) {
 	CHECK(listed("/proc/sysvipc/shm", segment, "600                  5000 "));
 	CHECK_EQ(shmctl(segment, IPC_RMID, NULL), 0);
 	CHECK(!listed("/proc/sysvipc/shm", segment, ""));
+}
+
+/* What a file says, or NULL. */
+static const char *said(const char *path) {
+	static char text[64];
+	int fd = open(path, O_RDONLY);
+	ssize_t bytes = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (bytes < 0) return NULL;
+	text[bytes] = 0;
+	return text;
+}
+
+#define CHECK_SAID(name, value)                              \
+	do {                                                     \
+		const char *text = said("/proc/sys/kernel/" name);   \
+		CHECK(text && !strcmp(text, value "\n"));            \
+	} while (0)
+
+TEST(the_limits_are_settings) {
+	CHECK_SAID("msgmax", "8192");
+	CHECK_SAID("msgmnb", "16384");
+	CHECK_SAID("msgmni", "32000");
+	CHECK_SAID("sem", "32000\t1024000000\t500\t32000");
+	CHECK_SAID("shmall", "18446744073692774399");
+	CHECK_SAID("shmmax", "18446744073692774399");
+	CHECK_SAID("shmmni", "4096");
 }

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use abi::Errno;
+use abi::{Errno, ipc};
 
 use super::node::{Body, Entry, Table, Text};
 use crate::dev::random;
@@ -138,8 +138,9 @@ const KERNEL: &[Entry<Subject>] = &[
     fixed!("ctrl-alt-del", 0),
     name!("domainname", domainname, Namespace::set_domain),
     name!("hostname", nodename, Namespace::set_host),
-    fixed!("msgmax", 8192),
-    fixed!("msgmnb", 16384),
+    fixed!("msgmax", ipc::MSGMAX),
+    fixed!("msgmnb", ipc::MSGMNB),
+    fixed!("msgmni", ipc::MSGMNI),
     fixed!("ngroups_max", 65536),
     fixed!("osrelease", uts::RELEASE),
     fixed!("ostype", "Linux"),
@@ -154,7 +155,10 @@ const KERNEL: &[Entry<Subject>] = &[
     fixed!("sched_rt_period_us", 1_000_000),
     fixed!("sched_rt_runtime_us", 950_000),
     directory!("seccomp", SECCOMP),
-    fixed!("shmmax", u64::MAX - (1 << 24)),
+    fixed!("sem", format_args!("{}\t{}\t{}\t{}", ipc::SEMMSL, ipc::SEMMNS, ipc::SEMOPM, ipc::SEMMNI)),
+    fixed!("shmall", ipc::SHMALL),
+    fixed!("shmmax", ipc::SHMMAX),
+    fixed!("shmmni", ipc::SHMMNI),
     fixed!("tainted", 0),
     setting!("threads-max", pid::THREADS_MAX),
     fixed!("version", uts::VERSION),
