@@ -84,6 +84,19 @@ static int make_timer(int clock, int notify, int signal, int value) {
 	return syscall(SYS_timer_create, clock, &event, &timer) ? -1 : timer;
 }
 
+TEST(only_a_timer_on_cpu_time_keeps_a_period_without_a_value) {
+	const int which[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+	for (int i = 0; i < 3; i++) {
+		struct itimerval timer = {{7, 0}, {0, 0}}, off = {0}, now;
+		CHECK_EQ(setitimer(which[i], &timer, NULL), 0);
+		CHECK_EQ(getitimer(which[i], &now), 0);
+		CHECK_EQ(now.it_interval.tv_sec, which[i] == ITIMER_REAL ? 0 : 7);
+		CHECK_EQ(setitimer(which[i], &off, &now), 0);
+		CHECK_EQ(now.it_interval.tv_sec, which[i] == ITIMER_REAL ? 0 : 7);
+		CHECK_EQ(now.it_value.tv_sec, 0);
+	}
+}
+
 TEST(a_posix_timer_signals_with_its_value) {
 	struct itimerspec late = {{0, 0}, {20, 0}}, time = {{0, 0}, {0, 10000000}}, now;
 	install(SIGRTMIN);

@@ -59,13 +59,15 @@ struct RealState {
 }
 
 impl Process {
-    /// Sets ITIMER_REAL; gives what was left.
+    /// Sets ITIMER_REAL; gives what was left. Without a value there is no period either (`do_setitimer`), other than with the
+    /// timers on CPU time.
     pub fn set_real_timer(self: &Arc<Self>, setting: Setting) -> Setting {
         let make = || RealTimer {
             process: Arc::downgrade(self),
             alarm: Alarm::new(),
             state: SpinLock::new(Rank::TimerState, RealState::default()),
         };
+        let setting = if setting.value_ns == 0 { Setting::default() } else { setting };
         self.timers.real.call_once(|| Arc::new(make())).set(setting)
     }
 
