@@ -248,6 +248,21 @@ TEST(a_session_leader_takes_the_terminal) {
 	CHECK_EQ(status_of(stranger), 0);
 }
 
+TEST(a_leader_takes_the_terminal_through_its_master) {
+	TRY(open_pair());
+	pid_t child = fork();
+	if (!child) {
+		CHILD_CHECK(setsid() > 0);
+		CHILD_CHECK(ioctl(master, TIOCSCTTY, 0) == 0);
+		CHILD_CHECK(tcgetpgrp(master) == getpid() && tcgetsid(master) == getpid());
+		CHILD_CHECK(tcgetpgrp(slave) == getpid() && tcgetsid(slave) == getpid());
+		CHILD_CHECK(ioctl(master, TIOCNOTTY, 0) == -1 && errno == ENOTTY);
+		CHILD_CHECK(open("/dev/tty", O_RDWR) >= 0);
+		_exit(0);
+	}
+	CHECK_EQ(status_of(child), 0);
+}
+
 TEST(opening_a_terminal_makes_it_the_leaders) {
 	int number;
 	char name[32];

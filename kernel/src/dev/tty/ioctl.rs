@@ -125,7 +125,6 @@ fn job_control(
     master: bool,
 ) -> Result<usize, Errno> {
     match request {
-        words::TIOCSCTTY if master => return Err(Errno::EIO),
         words::TIOCSCTTY => tty.set_controlling(caller, file.flags().readable(), arg == 1)?,
         words::TIOCNOTTY if master => return Err(Errno::ENOTTY),
         words::TIOCNOTTY => tty.give_up(caller)?,
