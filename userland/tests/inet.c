@@ -261,6 +261,29 @@ TEST(writing_to_a_closed_peer_is_answered_by_a_reset) {
 	close(ends[0]), close(at);
 }
 
+TEST(the_answer_to_a_write_is_an_error_until_it_is_told) {
+	TRY(pair());
+	CHECK_EQ(close(ends[1]), 0);
+	CHECK_EQ(events(ends[0]), POLLIN | POLLOUT | POLLRDHUP);
+	CHECK_EQ(write(ends[0], "x", 1), 1);
+	CHECK_EQ(events(ends[0]), POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP);
+	CHECK_EQ(error_of(ends[0]), EPIPE);
+	CHECK_EQ(events(ends[0]), POLLIN | POLLOUT | POLLHUP | POLLRDHUP);
+	close(ends[0]), close(at);
+}
+
+TEST(a_long_write_to_a_closed_peer_ends_with_the_reset) {
+	static char bytes[16 << 20];
+	for (int flags = 0; flags <= MSG_DONTWAIT; flags += MSG_DONTWAIT) {
+		TRY(pair());
+		CHECK_EQ(close(ends[1]), 0);
+		ssize_t sent = send(ends[0], bytes, sizeof bytes, flags | MSG_NOSIGNAL);
+		CHECK(sent > 0 && sent < (ssize_t)sizeof bytes);
+		CHECK_ERRNO(send(ends[0], "y", 1, MSG_NOSIGNAL), EPIPE);
+		close(ends[0]), close(at);
+	}
+}
+
 static volatile sig_atomic_t pipes;
 static void on_pipe(int signal) { (void)signal, pipes++; }
 

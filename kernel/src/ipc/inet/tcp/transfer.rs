@@ -4,7 +4,7 @@ use abi::Errno;
 use abi::socket::MsgFlags;
 
 use super::super::{CHANGED, READABLE, WRITABLE};
-use super::{Phase, State, TcpSocket};
+use super::{Phase, RECEIVE_BYTES, State, TcpSocket};
 use crate::fs::{Sink, Source};
 use crate::ipc::socket::{Buffer, Incoming, Shut};
 
@@ -46,7 +46,7 @@ impl TcpSocket {
                 Ok(piece) => sent += piece,
                 // The peer is closed: it answers what it is sent by a reset.
                 Err(Errno::EPIPE) => {
-                    let lost = source.remaining();
+                    let lost = self.lose(source)?;
                     self.lose_connection();
                     return Ok(sent + lost);
                 }
@@ -55,6 +55,18 @@ impl TcpSocket {
             }
         }
         Ok(sent)
+    }
+
+    /// Takes what would be under way when the peer's reset comes, and drops it. `EFAULT`, `ENOBUFS`.
+    fn lose(&self, source: &mut dyn Source) -> Result<usize, Errno> {
+        let len = source.remaining().min(self.settings.send_bytes() + RECEIVE_BYTES);
+        let mut lost = 0;
+        while lost < len {
+            let piece = (len - lost).min(PIECE_BYTES);
+            Buffer::fill(None, source, piece)?;
+            lost += piece;
+        }
+        Ok(lost)
     }
 
     /// Puts the next `len` bytes of the peer's `source` into the inbox. `EPIPE` if nobody will ever read them.
