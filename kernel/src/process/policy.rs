@@ -46,14 +46,14 @@ impl Policy {
     /// What threads start with.
     pub const DEFAULT: Self = Self { kind: SCHED_NORMAL, priority: 0, reset_on_fork: false };
 
-    /// The policy in one word.
-    pub(super) const fn to_bits(self) -> u32 {
-        self.kind | (self.priority as u32) << 8 | (self.reset_on_fork as u32) << 16
+    /// The policy in two bytes: the priority takes seven bits, the kind three.
+    pub(super) const fn to_bits(self) -> u16 {
+        self.priority as u16 | (self.reset_on_fork as u16) << 7 | (self.kind as u16) << 8
     }
 
     /// The reverse.
-    pub(super) const fn from_bits(bits: u32) -> Self {
-        Self { kind: bits & 0xff, priority: (bits >> 8 & 0xff) as u8, reset_on_fork: bits >> 16 & 1 != 0 }
+    pub(super) const fn from_bits(bits: u16) -> Self {
+        Self { kind: bits as u32 >> 8, priority: (bits & 0x7f) as u8, reset_on_fork: bits >> 7 & 1 != 0 }
     }
 
     /// Whether the thread has a [`Deadline`].

@@ -40,7 +40,7 @@ pub struct Thread {
     /// Sent to its process when its parent ends (`PR_SET_PDEATHSIG`). 0: none.
     parent_death_signal: AtomicU8,
     /// Its [`Policy`].
-    policy: AtomicU32,
+    policy: AtomicU16,
     /// Its execution domain and the flags that change how it is treated (personality(2)).
     pub personality: AtomicU32,
     /// How urgent its input and output are (ioprio_set(2)). Kept and reported. 0: never set.
@@ -139,7 +139,7 @@ impl Thread {
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             parent_death_signal: AtomicU8::new(0),
-            policy: AtomicU32::new(Policy::DEFAULT.to_bits()),
+            policy: AtomicU16::new(Policy::DEFAULT.to_bits()),
             personality: AtomicU32::new(0),
             io_priority: AtomicU16::new(0),
             timer_slack_ns: AtomicU64::new(DEFAULT_TIMER_SLACK_NS),
