@@ -2,7 +2,7 @@
 //!
 //! The host part is `cargo test` of every crate. The guest part runs each program of `userland/tests` on the host's Linux
 //! and on RustOS, on every number of CPUs it asks for, and wants the same output and status: Linux is the oracle.
-//! The counts part holds what five operations cost in guest instructions against what was recorded.
+//! The counts part holds what some operations, and boots with little and much memory, cost in guest instructions against what was recorded.
 //! Between them scripts for real programs run the same way (`real`), a person's session at `just qemu` is typed
 //! (`interactive`), and the disk image is booted (`image`).
 //! `--linux` only holds the programs' runs on Linux against what their sources say: for whoever writes one.

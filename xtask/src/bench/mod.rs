@@ -114,6 +114,16 @@ pub fn counts(lines: &[&str]) -> io::Result<BTreeMap<String, Option<f64>>> {
     on_rustos(&kernel, &program()?, &options(Kind::OneCpu), &lines)
 }
 
+/// The instructions from power on to the first program in a machine with so much memory (`64G`). Errors: also if the host
+/// does not let QEMU map so much.
+pub fn boot_count(memory: &str) -> io::Result<f64> {
+    const LINE: &str = "boot_to_first_program";
+    let kernel = build::kernel(&Options::default())?;
+    let options = Options { memory: memory.into(), ..options(Kind::OneCpu) };
+    let figures = on_rustos(&kernel, &program()?, &options, &[LINE.to_owned()])?;
+    figures.get(LINE).copied().flatten().ok_or_else(|| io::Error::other(format!("nothing ran in {memory}")))
+}
+
 /// The initrd and the command line for the program on RustOS.
 fn packed(program: &[u8], options: &Options, words: &[String]) -> io::Result<(Vec<u8>, String)> {
     let words = [&[PROGRAM.to_owned()], words].concat();

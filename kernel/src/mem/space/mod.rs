@@ -34,7 +34,7 @@ use super::backing::BackingAt;
 use super::frame;
 use super::gather::Gather;
 use super::loaded::Loaded;
-use super::page_table::PageTable;
+use super::page_table::{PageTable, used_groups};
 use super::tree::VmaTree;
 use super::vma::{Prot, VmFlags, Vma};
 use crate::arch::{self, PageFaultError};
@@ -415,18 +415,20 @@ impl Inner {
     /// Empties the pages of `range`; the mappings stay.
     fn zap(&mut self, range: Range<u64>, gather: &mut Gather<'_>) {
         for (start, slots) in self.table.leaves(range) {
-            for (index, slot) in slots.iter().enumerate() {
-                let entry = slot.get();
-                if entry.is_empty() {
-                    continue;
-                }
-                let addr = start + ((index as u64) << PAGE_SHIFT);
-                match slot.take() {
-                    Some(frame) => {
-                        self.counts.resident(entry.is_anonymous(), -1);
-                        gather.push(addr, frame);
+            for (first, group) in used_groups(slots) {
+                for (index, slot) in group.iter().enumerate() {
+                    let entry = slot.get();
+                    if entry.is_empty() {
+                        continue;
                     }
-                    None => gather.note(addr..addr + PAGE_SIZE),
+                    let addr = start + (((first + index) as u64) << PAGE_SHIFT);
+                    match slot.take() {
+                        Some(frame) => {
+                            self.counts.resident(entry.is_anonymous(), -1);
+                            gather.push(addr, frame);
+                        }
+                        None => gather.note(addr..addr + PAGE_SIZE),
+                    }
                 }
             }
         }
