@@ -218,6 +218,7 @@ fn launch(
     let file = exec_file::open(Start::at_cwd(&context, &cred), &job.path, true)?;
     let execution = Execution {
         fs: &context,
+        asker: (0, 0),
         cred: &cred,
         no_new_privs: false,
         limits: &limits,

@@ -103,6 +103,7 @@ fn prepare(
     let name_is_void = relative && cx.private.files.is_close_on_exec(dirfd)?;
     let execution = Execution {
         fs: &fs,
+        asker: (cx.process().pid, cx.thread.tid()),
         cred: &cred,
         no_new_privs: cx.thread.no_new_privs.load(Ordering::Relaxed) || !cx.thread.tracing.is_privileged(),
         limits: &limits,

@@ -26,6 +26,8 @@ const MAX_SCRIPTS: usize = 5;
 pub struct Execution<'a> {
     /// The caller's root and directory, for interpreters' paths.
     pub fs: &'a FsContext,
+    /// The caller's process and thread, to which /proc/self in such a path leads; 0 for the kernel itself.
+    pub asker: (i32, i32),
     /// The caller's identity.
     pub cred: &'a Arc<Cred>,
     /// No privileges are to be gained.
@@ -42,6 +44,13 @@ pub struct Execution<'a> {
     pub environment: &'a Strings,
     /// Whether the caller wants the program's memory laid out at random.
     pub layout: Layout,
+}
+
+impl Execution<'_> {
+    /// Where the path of an interpreter begins.
+    fn start(&self) -> Start<'_> {
+        Start::at_cwd(self.fs, self.cred).asked_by(self.asker.0, self.asker.1)
+    }
 }
 
 /// Looks a path up and takes it for execution. Errors: those of path resolution, EACCES, ETXTBSY. With `follow` unset, a
@@ -84,7 +93,7 @@ pub fn load(file: Arc<Executing>, mut execution: Execution<'_>) -> Result<Prepar
         }
         execution.arguments = line.arguments(&name, &execution.arguments)?;
         name = line.interpreter;
-        file = open(Start::at_cwd(execution.fs, execution.cred), &name, true)?;
+        file = open(execution.start(), &name, true)?;
         image = FileImage::open(&file, execution.cred)?;
     }
     drop(script);
@@ -115,7 +124,7 @@ fn load_elf(file: Arc<Executing>, image: FileImage, execution: &Execution<'_>) -
 
 /// The program a dynamic program names to load it. Errors: ELIBBAD if it is none, EIO if it is too short.
 fn open_interpreter(path: &[u8], execution: &Execution<'_>) -> Result<(FileImage, Program), Errno> {
-    let file = open(Start::at_cwd(execution.fs, execution.cred), path, true)?;
+    let file = open(execution.start(), path, true)?;
     let image = FileImage::open(&file, execution.cred)?;
     let program =
         Program::read(&image).map_err(|error| if error == Errno::ENOEXEC { Errno::ELIBBAD } else { error })?;
