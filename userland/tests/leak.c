@@ -1,4 +1,5 @@
 // only: rustos
+// cpus: 1 4
 // timeout: 900
 /* What was given back is free again: after many rounds there is as much memory as before, and as many threads. */
 #include "test.h"

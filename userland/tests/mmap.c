@@ -173,6 +173,25 @@ TEST(a_fixed_map_replaces_what_is_there) {
 	munmap(map, 3 * PAGE);
 }
 
+TEST(nothing_is_mapped_at_the_lowest_addresses) {
+	pid_t child = fork();
+	int status;
+	if (!child) {
+		/* Root may on Linux. */
+		CHILD_CHECK(setgid(1000) == 0 && setuid(1000) == 0);
+		for (long at = 0; at <= PAGE; at += PAGE) {
+			CHILD_CHECK(mmap((void *)at, PAGE, RW, ANON | MAP_FIXED, -1, 0) == MAP_FAILED && errno == EPERM);
+			CHILD_CHECK(mmap((void *)at, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED && errno == EPERM);
+		}
+		/* A hint so low is raised. */
+		char *map = mmap((void *)PAGE, PAGE, RW, ANON, -1, 0);
+		CHILD_CHECK(map != MAP_FAILED && (uintptr_t)map >= 65536);
+		CHILD_CHECK(mremap(map, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, PAGE) == MAP_FAILED && errno == EPERM);
+		_exit(0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 TEST(a_hint_is_taken_if_free) {
 	char *map = anonymous(3 * PAGE, RW);
 	CHECK_EQ(munmap(map, 3 * PAGE), 0);

@@ -174,6 +174,48 @@ TEST(mremap_refuses_in_linuxs_order) {
 	CHECK(mremap(map, PAGE, 2 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
 }
 
+static long remap_pages(void *at, size_t bytes, int prot, size_t page, int flags) {
+	return syscall(SYS_remap_file_pages, at, bytes, prot, page, flags);
+}
+
+TEST(pages_of_a_shared_map_are_shown_in_another_order) {
+	int fd = memfd_create("pages", 0);
+	CHECK_EQ(ftruncate(fd, 4 * PAGE), 0);
+	char *map = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0);
+	for (int i = 0; i < 4; i++) map[i * PAGE] = (char)('a' + i);
+	CHECK_EQ(remap_pages(map, PAGE, 0, 3, 0), 0);
+	/* An address within a page means the page; a length counts in whole pages. */
+	CHECK_EQ(remap_pages(map + 3 * PAGE + 5, PAGE + 100, 0, 0, MAP_NONBLOCK), 0);
+	CHECK(map[0] == 'd' && map[PAGE] == 'b' && map[2 * PAGE] == 'c' && map[3 * PAGE] == 'a');
+	map[0] = 'D';
+	CHECK_EQ(remap_pages(map, 4 * PAGE, 0, 0, 0), 0);
+	for (int i = 0; i < 4; i++) CHECK_EQ(map[i * PAGE], "abcD"[i]);
+	/* Only what is one object's, shared, and without a hole. */
+	CHECK_ERRNO(remap_pages(map, PAGE, PROT_READ, 0, 0), EINVAL);
+	CHECK_ERRNO(remap_pages(map, PAGE - 1, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(remap_pages(map, -(size_t)map, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(remap_pages(map, 2 * PAGE, 0, -1ul, 0), EINVAL);
+	munmap(map + 2 * PAGE, PAGE);
+	CHECK_ERRNO(remap_pages(map, 4 * PAGE, 0, 0, 0), EINVAL);
+	CHECK_ERRNO(remap_pages(map + 2 * PAGE, PAGE, 0, 0, 0), EINVAL);
+	munmap(map, 4 * PAGE);
+	map = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE, fd, 0);
+	CHECK_ERRNO(remap_pages(map, PAGE, 0, 1, 0), EINVAL);
+	munmap(map, 2 * PAGE);
+	map = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK_ERRNO(remap_pages(map, PAGE, 0, 1, 0), EINVAL);
+	munmap(map, 2 * PAGE);
+	/* What may only be read is as good as private. */
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int reader = open(path, O_RDONLY);
+	map = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, reader, 0);
+	CHECK_ERRNO(remap_pages(map, PAGE, 0, 1, 0), EINVAL);
+	munmap(map, 2 * PAGE);
+	close(reader);
+	close(fd);
+}
+
 TEST(dontneed_gives_zeroes_back_and_the_file_for_a_private_map) {
 	char *map = anonymous(2 * PAGE);
 	memset(map, 1, 2 * PAGE);

@@ -229,6 +229,22 @@ pub fn sys_mremap(
     encode(cx.private.space.remap(&request)?)
 }
 
+/// remap_file_pages(2), which Linux does by a mapping of its own, too. Errors: EINVAL, ENOMEM, EAGAIN.
+pub fn sys_remap_file_pages(
+    cx: &mut Cx<'_>,
+    Pointer(addr): Pointer,
+    len: u64,
+    prot: u64,
+    first_page: u64,
+    flags: u64,
+) -> SyscallResult {
+    if prot != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let populate = !MapFlags::from_bits_retain(flags).contains(MapFlags::MAP_NONBLOCK);
+    cx.private.space.remap_file_pages(addr, len, first_page, populate).map(|()| 0)
+}
+
 /// madvise(2), `do_madvise()`. Errors: EINVAL, ENOMEM, EFAULT, EACCES, EPERM, EOPNOTSUPP.
 ///
 /// Deviates: `MADV_FREE` empties the pages at once. Advice on huge pages and merging is noted and has no effect;

@@ -378,9 +378,11 @@ syscalls! {
     12 brk(addr: Pointer) now memory::sys_brk, full;
     25 mremap(old_address: Pointer, old_size: u64, new_size: u64, flags: u64, new_address: u64) now memory::sys_mremap,
         full;
+    216 remap_file_pages(addr: Pointer, size: u64, prot: u64, pgoff: u64, flags: u64) now memory::sys_remap_file_pages, full;
     26 msync(addr: Pointer, length: u64, flags: u32) now memory::sys_msync, full;
     27 mincore(addr: Pointer, length: u64, vec: Pointer) now memory::sys_mincore, full;
-    28 madvise(addr: Pointer, length: u64, advice: u32) now memory::sys_madvise, full;
+    28 madvise(addr: Pointer, length: u64, advice: u32) now memory::sys_madvise,
+        partial "no MADV_COLLAPSE, MADV_HWPOISON or MADV_SOFT_OFFLINE";
     29 shmget(key: i32, size: u64, shmflg: u32) now shm::sys_shmget, partial "no huge pages";
     30 shmat(shmid: i32, shmaddr: Pointer, shmflg: u32) now shm::sys_shmat, full;
     31 shmctl(shmid: i32, cmd: u32, buf: Pointer) now shm::sys_shmctl, full;

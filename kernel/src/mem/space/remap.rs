@@ -1,4 +1,4 @@
-//! `mremap(2)`: growing, shrinking and moving mappings.
+//! `mremap(2)`: growing, shrinking and moving mappings; `remap_file_pages(2)`: showing other pages of the same object.
 
 use super::*;
 use crate::mem::addr::{is_page_aligned, page_up};
@@ -65,6 +65,42 @@ impl AddressSpace {
             let _ = self.populate(addr + old_len..addr + new_len);
         }
         Ok(addr)
+    }
+}
+
+impl AddressSpace {
+    /// `remap_file_pages(2)`: shows `len` bytes of the object that is mapped shared at `addr` from page `first_page` on
+    /// instead, as Linux has it: a new mapping over the old one. Errors: EINVAL (empty, wraps, or not all one object's,
+    /// shared and alike), and those of [`AddressSpace::map`].
+    pub fn remap_file_pages(&self, addr: u64, len: u64, first_page: u64, populate: bool) -> Result<(), Errno> {
+        let start = addr & !(PAGE_SIZE - 1);
+        let len = len & !(PAGE_SIZE - 1);
+        let end = start.checked_add(len).filter(|end| *end > start).ok_or(Errno::EINVAL)?;
+        first_page.checked_add(len >> PAGE_SHIFT).ok_or(Errno::EINVAL)?;
+        let request = {
+            let inner = self.inner.lock();
+            let is_shared = |vma: &&Vma| vma.is_shared() && !vma.flags.contains(VmFlags::NEVER_WRITE);
+            let vma = inner.vmas.at(start).filter(is_shared).ok_or(Errno::EINVAL)?;
+            let object = vma.mapping.as_ref().map(|mapping| mapping.object.clone()).ok_or(Errno::EINVAL)?;
+            let is_alike = |other: &Vma| {
+                let same = other.mapping.as_ref().is_some_and(|at| at.object.merge_key() == object.merge_key());
+                same && other.flags == vma.flags && other.prot == vma.prot
+            };
+            if !inner.covers(start..end) || !inner.vmas.in_range(start..end).all(is_alike) {
+                return Err(Errno::EINVAL);
+            }
+            MapRequest {
+                addr: start,
+                len,
+                prot: vma.prot,
+                placement: Placement::Fixed,
+                flags: vma.flags,
+                populate,
+                backing: Some(BackingAt { object, first_page }),
+                ..MapRequest::default()
+            }
+        };
+        self.map(&request).map(|_| ())
     }
 }
 
