@@ -166,6 +166,9 @@ pods! {
         __spare3: [u64; 12],
     }
 
+    /// `struct ustat`; its names are empty.
+    Ustat { f_tfree: u32, padding: u32, f_tinode: u64, names: [u8; 12], more_padding: u32, }
+
     /// `struct statfs`.
     Statfs {
         f_type: i64,

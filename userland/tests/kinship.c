@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -205,4 +206,62 @@ TEST(a_folder_of_proc_is_as_good_as_a_pidfd_to_send_a_signal_by) {
 	CHECK_ERRNO(syscall(SYS_pidfd_send_signal, folder, 0, NULL, 0), ESRCH);
 	close(folder);
 	close(tasks);
+}
+
+/* Ends by itself at once. */
+static int ends(void *unused) {
+	(void)unused;
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+/* A process whose second thread is traced from birth and has ended. Tells its number, then waits to be killed. */
+static void traced_process(int out) {
+	int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+	CHILD_CHECK(ptrace(PTRACE_TRACEME, 0, 0, 0) == 0);
+	raise(SIGSTOP);
+	pid_t thread = clone(ends, stack + sizeof stack, flags, NULL);
+	CHILD_CHECK(write(out, &thread, sizeof thread) == sizeof thread);
+	pauses(NULL);
+}
+
+/* clone3's arguments up to those that name the number. */
+struct numbered { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size; };
+
+static pid_t fork_as(pid_t number) {
+	struct numbered arguments = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&number, .set_tid_size = 1};
+	pid_t child = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+	if (child == 0) _exit(0);
+	return child;
+}
+
+TEST(the_number_of_a_traced_thread_is_held_until_its_tracer_has_waited) {
+	int fds[2], status;
+	pid_t thread = 0;
+	CHECK_EQ(pipe(fds), 0);
+	pid_t child = fork();
+	if (child == 0) traced_process(fds[1]);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACECLONE), 0);
+	CHECK_EQ(ptrace(PTRACE_CONT, child, 0, 0), 0);
+	CHECK_EQ(waitpid(child, &status, __WALL), child);
+	CHECK_EQ(status >> 8, SIGTRAP | PTRACE_EVENT_CLONE << 8);
+	CHECK_EQ(ptrace(PTRACE_CONT, child, 0, 0), 0);
+	CHECK_EQ(read(fds[0], &thread, sizeof thread), sizeof thread);
+	CHECK_EQ(waitpid(thread, &status, __WALL), thread);
+	CHECK(WIFSTOPPED(status));
+	CHECK_EQ(ptrace(PTRACE_CONT, thread, 0, 0), 0);
+	siginfo_t info;
+	CHECK_EQ(waitid(P_PID, thread, &info, WEXITED | WNOWAIT | __WALL), 0);
+	CHECK_EQ(info.si_pid, thread);
+	CHECK_ERRNO(fork_as(thread), EEXIST);
+	CHECK_EQ(waitpid(thread, &status, __WALL), thread);
+	CHECK_EQ(status, 0);
+	pid_t again = fork_as(thread);
+	CHECK_EQ(again, thread);
+	CHECK_EQ(waitpid(again, &status, 0), again);
+	CHECK_EQ(kill(child, SIGKILL), 0);
+	CHECK_EQ(waitpid(child, &status, __WALL), child);
+	close(fds[0]);
+	close(fds[1]);
 }

@@ -1,13 +1,18 @@
-//! The kernel log: the `log` crate's records, as lines of the report (`docs/host-protocol.md`).
+//! The kernel log: the `log` crate's records, as lines of the report (`docs/host-protocol.md`), and kept for syslog(2).
 
 use alloc::format;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::CommandLine;
 use crate::arch;
+use crate::dev::kernel_log;
 
 struct Report;
+
+/// The least important records that the report shows, as a number of the `log` crate's.
+static SHOWN: AtomicUsize = AtomicUsize::new(0);
 
 impl Log for Report {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -15,10 +20,11 @@ impl Log for Report {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        let now_us = arch::monotonic_ns() / 1000;
+        kernel_log::record(number(record.level()), now_us, *record.args());
+        if record.level() as usize > SHOWN.load(Ordering::Relaxed) {
             return;
         }
-        let now_us = arch::monotonic_ns() / 1000;
         let (s, us) = (now_us / 1_000_000, now_us % 1_000_000);
         arch::log_write(format!("\x01L[{s:5}.{us:06}] {}\n", record.args()).as_bytes());
     }
@@ -26,9 +32,22 @@ impl Log for Report {
     fn flush(&self) {}
 }
 
-/// Sends records to the report, as `quiet` and `loglevel=` on the command line say.
+/// Linux's number of a level.
+fn number(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Sends records to the report, as `quiet` and `loglevel=` on the command line say. Those of some importance are kept in
+/// any case.
 pub(super) fn init(command_line: &CommandLine) {
-    log::set_max_level(level(command_line));
+    let shown = level(command_line);
+    SHOWN.store(shown as usize, Ordering::Relaxed);
+    log::set_max_level(shown.max(LevelFilter::Info));
     // A second logger could only be refused, and there is none.
     let _ = log::set_logger(&Report);
 }

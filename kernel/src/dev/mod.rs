@@ -1,5 +1,6 @@
 //! Devices: the console, terminals, the memory devices, and those on virtio.
 
+pub mod kernel_log;
 mod link;
 pub mod memory;
 pub mod random;

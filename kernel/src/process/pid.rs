@@ -56,15 +56,19 @@ struct More {
     process: Option<Arc<Process>>,
     group: Option<Arc<Group>>,
     session: Option<Arc<Session>>,
+    /// A tracer has yet to wait for the thread that had the number.
+    is_held: bool,
+}
+
+impl More {
+    fn is_empty(&self) -> bool {
+        self.process.is_none() && self.group.is_none() && self.session.is_none() && !self.is_held
+    }
 }
 
 impl Entry {
     fn is_empty(&self) -> bool {
-        self.thread.is_none()
-            && self
-                .more
-                .as_ref()
-                .is_none_or(|more| more.process.is_none() && more.group.is_none() && more.session.is_none())
+        self.thread.is_none() && self.more.as_deref().is_none_or(More::is_empty)
     }
 
     /// What there is beside a thread, to be changed.
@@ -259,6 +263,16 @@ impl PidTable {
         if thread.flatten().is_some() {
             self.threads.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Keeps a thread's number from others beyond its end, until [`PidTable::let_go`].
+    pub(super) fn hold(&self, tid: Pid) {
+        self.entry(tid, |entry| entry.more().is_held = true);
+    }
+
+    /// The number is free unless something else has it.
+    pub(super) fn let_go(&self, tid: Pid) {
+        self.update(tid, |entry| entry.more().is_held = false);
     }
 
     /// Has `thread` take over the number of its process's leader, which has ended, from its own (`de_thread()`).

@@ -458,6 +458,15 @@ impl Tracee {
     }
 }
 
+impl Drop for Tracee {
+    /// The tracer has waited for its end, or never will: the number of a thread that is gone may be given to another.
+    fn drop(&mut self) {
+        if self.ended.is_some() && !self.thread.is_leader() {
+            self.thread.process.table.let_go(self.thread.tid());
+        }
+    }
+}
+
 impl Tracee {
     /// The tracer has waited for its end: now a leader's parent learns of it.
     pub(super) fn bury(self) {
@@ -503,7 +512,12 @@ impl Thread {
         if self.is_leader() {
             self.process.threads().traced_leader = Some(TracedLeader { tracer, leader: self.clone() });
         } else if let Some(tracer) = tracer.upgrade() {
-            tracer.process.record_end(self, status);
+            let (table, tid) = (&self.process.table, self.tid());
+            // Before the tracer can have waited.
+            table.hold(tid);
+            if !tracer.process.record_end(self, status) {
+                table.let_go(tid);
+            }
         }
     }
 }

@@ -116,4 +116,6 @@ pub enum Rank {
     Heap,
     /// The frame allocator.
     Frames,
+    /// The kernel's log.
+    KernelLog,
 }

@@ -59,6 +59,7 @@ pub mod sockopt;
 pub mod stat;
 #[cfg(not(target_os = "none"))]
 pub mod support;
+pub mod syslog;
 pub mod system;
 pub mod sysv;
 pub mod table;

@@ -1,4 +1,4 @@
-//! Mounts: mount(2), umount2(2) (`fs/namespace.c`); and memfd_create(2), whose files are on a mount nobody sees.
+//! Mounts: mount(2), umount2(2) (`fs/namespace.c`), the kinds of file system: sysfs(2); and memfd_create(2), whose files are on a mount nobody sees.
 
 use alloc::vec::Vec;
 
@@ -11,8 +11,9 @@ use super::args::{Flags, Pointer};
 use super::files::PathName;
 use super::{Cx, SyscallResult};
 use crate::fs::mounting::{self, MountRequest};
-use crate::fs::pseudo;
-use crate::mem::{PAGE_SIZE, UserSlice, UserStr};
+use crate::fs::{filesystems, pseudo};
+use crate::mem::user::copy_out;
+use crate::mem::{PAGE_SIZE, UserAddr, UserSlice, UserStr};
 
 /// A string that may be absent. `EINVAL` if it is longer than a page.
 fn optional(text: UserStr) -> Result<Vec<u8>, Errno> {
@@ -65,6 +66,28 @@ pub fn sys_umount2(cx: &mut Cx<'_>, target: UserStr, flags: Flags) -> SyscallRes
     let follow = !flags.contains(UmountFlags::UMOUNT_NOFOLLOW);
     let target = cx.resolve(AT_FDCWD, &PathName::read(target)?, follow)?;
     mounting::unmount(&target, flags, &cx.private.cred).map(|()| 0)
+}
+
+/// sysfs(2): the kinds of file system by number and name. Errors: EINVAL, EFAULT. Order: `sys_sysfs()`.
+pub fn sys_sysfs(_cx: &mut Cx<'_>, option: i32, first: u64, second: Pointer) -> SyscallResult {
+    const NUMBER_OF_NAME: i32 = 1;
+    const NAME_OF_NUMBER: i32 = 2;
+    const COUNT: i32 = 3;
+    let kinds = filesystems::all();
+    match option {
+        NUMBER_OF_NAME => {
+            let name = PathName::read(UserStr::new(first))?;
+            kinds.iter().position(|kind| kind.name.as_bytes() == &name[..]).ok_or(Errno::EINVAL)
+        }
+        NAME_OF_NUMBER => {
+            let kind = usize::try_from(first).ok().and_then(|at| kinds.get(at)).ok_or(Errno::EINVAL)?;
+            copy_out(UserAddr(second.0), kind.name.as_bytes())?;
+            copy_out(UserAddr(second.0.wrapping_add(kind.name.len() as u64)), &[0])?;
+            Ok(0)
+        }
+        COUNT => Ok(kinds.len()),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// memfd_create(2). `EINVAL` for unknown flags or a name over 249 bytes. Deviates: huge pages are `EINVAL`, as on a

@@ -85,6 +85,8 @@ impl Call {
                 Ok(0)
             }
             PR_GET_CHILD_SUBREAPER => write(a, &i32::from(process.is_subreaper.load(Ordering::Relaxed))),
+            // There are no counters to be stopped.
+            PR_TASK_PERF_EVENTS_DISABLE | PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
             PR_GET_TIMING => Ok(0),
             PR_SET_TIMING => unless(a != 0),
             PR_GET_THP_DISABLE => self.check_unused(0).map(|()| 0),

@@ -1,8 +1,8 @@
-//! What a file is, and changing that: stat, statx, access, chmod, chown, utimensat, truncate, statfs.
+//! What a file is, and changing that: stat, statx, access, chmod, chown, utimensat, truncate, statfs, ustat.
 
 use abi::Errno;
 use abi::fcntl::{AT_EACCESS, AT_FDCWD, AccessMode, AtFlags};
-use abi::stat::{STATX__RESERVED, Stat, Statfs, Statx};
+use abi::stat::{STATX__RESERVED, Stat, Statfs, Statx, Ustat};
 use abi::time::{Timespec, Timeval};
 
 use super::args::Flags;
@@ -11,7 +11,7 @@ use super::path::at_flags;
 use super::{Cx, SyscallResult};
 use crate::fs::attributes::{self, NewTime};
 use crate::fs::permission::Permission;
-use crate::fs::{Path, Timestamp, stat};
+use crate::fs::{DeviceId, Path, Timestamp, mount, stat};
 use crate::mem::{UserIn, UserOut, UserStr};
 use crate::signal::Signal;
 
@@ -257,4 +257,14 @@ pub fn sys_statfs(cx: &mut Cx<'_>, path: UserStr, to: UserOut<Statfs>) -> Syscal
 pub fn sys_fstatfs(cx: &mut Cx<'_>, fd: i32, to: UserOut<Statfs>) -> SyscallResult {
     let file = cx.private.files.get_any(fd)?;
     to.write(&stat::statfs(&file.path().mount)?).map(|()| 0)
+}
+
+/// ustat(2): the free room of the file system on a device. Errors: EINVAL if nothing mounted is on it, EFAULT. Order:
+/// `sys_ustat()`.
+pub fn sys_ustat(_cx: &mut Cx<'_>, device: u32, to: UserOut<Ustat>) -> SyscallResult {
+    let device = DeviceId::decode(device.into());
+    let mount = mount::all().into_iter().find(|mount| mount.fs().device == device).ok_or(Errno::EINVAL)?;
+    let stat = mount.fs().ops().statfs()?;
+    let free = Ustat { f_tfree: stat.blocks_free as u32, f_tinode: stat.inodes_free, ..Ustat::default() };
+    to.write(&free).map(|()| 0)
 }

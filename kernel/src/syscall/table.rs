@@ -16,7 +16,7 @@ use abi::resource::{Rlimit, Rusage, Sysinfo};
 use abi::sched::SchedParam;
 use abi::signal::SigEvent;
 use abi::socket::{Mmsghdr, Msghdr};
-use abi::stat::{Stat, Statfs, Statx};
+use abi::stat::{Stat, Statfs, Statx, Ustat};
 use abi::time::{Itimerspec, Timespec, Timeval};
 use abi::utsname::NewUtsname;
 use alloc::boxed::Box;
@@ -484,6 +484,9 @@ syscalls! {
     94 lchown(path: UserStr, uid: u32, gid: u32) now stat::sys_lchown, full;
     132 utime(path: UserStr, times: UserIn<[i64; 2]>) now stat::sys_utime, full;
     137 statfs(path: UserStr, to: UserOut<Statfs>) now stat::sys_statfs, full;
+    103 syslog(action: i32, buffer: Pointer, len: i32) now syslog::sys_syslog,
+        partial "reading what is unread does not wait; the console's level has no effect";
+    136 ustat(device: u32, to: UserOut<Ustat>) now stat::sys_ustat, full;
     138 fstatfs(fd: i32, to: UserOut<Statfs>) now stat::sys_fstatfs, full;
     235 utimes(path: UserStr, times: UserIn<[Timeval; 2]>) now stat::sys_utimes, full;
     260 fchownat(dirfd: i32, path: UserStr, uid: u32, gid: u32, flags: Flags) now stat::sys_fchownat, full;
@@ -523,6 +526,7 @@ syscalls! {
     // mount
     165 mount(source: UserStr, target: UserStr, kind: UserStr, flags: u64, data: Pointer) now mount::sys_mount, partial "one namespace, nothing propagates";
     166 umount2(target: UserStr, flags: Flags) now mount::sys_umount2, full;
+    139 sysfs(option: i32, first: u64, second: Pointer) now mount::sys_sysfs, full;
     319 memfd_create(name: UserStr, flags: Flags) now mount::sys_memfd_create, partial "no huge pages";
 
     // pipe, eventfd
