@@ -1,7 +1,7 @@
 //! Stand-ins for the machine when the kernel's library is built for the host, where its tests run.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -63,18 +63,12 @@ pub struct LiveState {
     program: Mutex<Option<Program>>,
     fs_base: AtomicU64,
     gs_base: AtomicU64,
-    tsc_faults: AtomicBool,
 }
 
 impl LiveState {
     /// The state of a program that has just been loaded.
     pub fn new() -> Self {
-        Self {
-            program: Mutex::new(None),
-            fs_base: AtomicU64::new(0),
-            gs_base: AtomicU64::new(0),
-            tsc_faults: AtomicBool::new(false),
-        }
+        Self { program: Mutex::new(None), fs_base: AtomicU64::new(0), gs_base: AtomicU64::new(0) }
     }
 
     /// Sets the program that plays user mode.
@@ -88,19 +82,16 @@ impl LiveState {
         *copy.program.lock() = self.program.lock().clone();
         copy.set_fs_base(self.fs_base());
         copy.set_gs_base(self.gs_base());
-        copy.set_tsc_faults(self.tsc_faults());
         copy
     }
 
-    /// Whether RDTSC is to fault.
+    /// Whether RDTSC faults: what plays user mode has no such instruction.
     pub fn tsc_faults(&self) -> bool {
-        self.tsc_faults.load(Ordering::Relaxed)
+        false
     }
 
-    /// Notes whether RDTSC is to fault.
-    pub fn set_tsc_faults(&self, faults: bool) {
-        self.tsc_faults.store(faults, Ordering::Relaxed);
-    }
+    /// Nothing is there to fault.
+    pub fn set_tsc_faults(&self, _faults: bool) {}
 
     /// Forgets the state: the thread executes a new program or dies.
     pub fn reset(&self) {

@@ -3,7 +3,6 @@
 
 use alloc::sync::Arc;
 use core::ops::Range;
-use core::sync::atomic::Ordering;
 
 use super::Thread;
 use super::ptrace::{unwatch_calls, watch_calls};
@@ -33,15 +32,15 @@ impl Drop for Dispatch {
 impl Thread {
     /// Which of its system calls it wants back.
     pub fn dispatch(&self) -> Option<Arc<Dispatch>> {
-        if self.has_dispatch.load(Ordering::Relaxed) { self.rare(|rare| rare.dispatch.clone()).flatten() } else { None }
+        if self.has_call_watcher(Self::DISPATCH) { self.rare(|rare| rare.dispatch.clone()).flatten() } else { None }
     }
 
     /// Sets which it wants back. No other thread ever has it from this one, nor the next program.
     pub fn set_dispatch(&self, dispatch: Option<Arc<Dispatch>>) {
         let has_some = dispatch.is_some();
-        if has_some || self.has_dispatch.load(Ordering::Relaxed) {
+        if has_some || self.has_call_watcher(Self::DISPATCH) {
             let old = self.change_rare(|rare| core::mem::replace(&mut rare.dispatch, dispatch));
-            self.has_dispatch.store(has_some, Ordering::Relaxed);
+            self.set_call_watcher(Self::DISPATCH, has_some);
             drop(old);
         }
     }

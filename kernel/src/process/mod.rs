@@ -55,7 +55,7 @@ pub use dispatch::Dispatch;
 pub use locks::{FutexKey, OwnedLocks};
 pub use pid::{Pid, PidReservation, PidTable};
 pub use policy::{Deadline, Policy};
-pub use thread::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Holdings, Thread};
+pub use thread::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Holdings, Thread, Wishes};
 pub use usage::{Times, Usage};
 
 use crate::arch;

@@ -144,14 +144,14 @@ fn words(context: &UserContext, number: u64) -> Words {
 impl Thread {
     /// Its filters.
     pub fn filters(&self) -> Option<Arc<Filter>> {
-        if self.has_filters.load(Ordering::Relaxed) { self.rare(|rare| rare.filters.clone()).flatten() } else { None }
+        if self.has_call_watcher(Thread::FILTERS) { self.rare(|rare| rare.filters.clone()).flatten() } else { None }
     }
 
     /// Takes on filters. Those it had are among them.
     fn set_filters(&self, filters: Option<Arc<Filter>>) {
         let has_some = filters.is_some();
         let old = self.change_rare(|rare| core::mem::replace(&mut rare.filters, filters));
-        self.has_filters.store(has_some, Ordering::Relaxed);
+        self.set_call_watcher(Self::FILTERS, has_some);
         drop(old);
     }
 

@@ -54,14 +54,8 @@ pub struct Thread {
     pub has_rseq: AtomicBool,
     /// It is on its way to the end, and past the place where it would wait for a core dump.
     pub is_past_dump: AtomicBool,
-    /// It has filters: its account knows which.
-    pub has_filters: AtomicBool,
-    /// It wants system calls back: its account knows which.
-    pub has_dispatch: AtomicBool,
-    /// What it wants of errors of memory, as `PR_MCE_KILL_GET` tells it. Kept and reported.
-    pub memory_error_policy: AtomicU8,
-    /// It serves input and output (`PR_SET_IO_FLUSHER`). Kept and reported.
-    pub is_io_flusher: AtomicBool,
+    /// Who looks at its system calls, [`Thread::FILTERS`] and [`Thread::DISPATCH`]: its account knows more.
+    pub call_watchers: AtomicU8,
 
     /// Rank `Tracing`: its tracer, and where it has stopped for it.
     pub tracing: Tracing,
@@ -108,6 +102,21 @@ struct Account {
     rare: Option<Box<Rare>>,
 }
 
+/// What a thread wants of the machine, which its children want, too. Kept and reported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wishes {
+    /// What is to become of it at an error of memory, as `PR_MCE_KILL_GET` tells it.
+    pub memory_error_policy: u8,
+    /// It serves input and output (`PR_SET_IO_FLUSHER`).
+    pub is_io_flusher: bool,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { memory_error_policy: PR_MCE_KILL_DEFAULT as u8, is_io_flusher: false }
+    }
+}
+
 /// What few threads have.
 #[derive(Default)]
 pub struct Rare {
@@ -117,11 +126,42 @@ pub struct Rare {
     pub(super) dispatch: Option<Arc<Dispatch>>,
     /// What it asks for under the deadline policy.
     deadline: Option<Deadline>,
+    /// What it wants of the machine.
+    wishes: Wishes,
     /// The names it lives with, if not those of the machine.
     pub(super) uts: Option<Arc<Namespace>>,
 }
 
 impl Thread {
+    /// Filters look at its system calls.
+    pub const FILTERS: u8 = 1;
+    /// It wants system calls back.
+    pub const DISPATCH: u8 = 2;
+
+    /// Whether one of those who look at system calls looks at its.
+    pub fn has_call_watcher(&self, watcher: u8) -> bool {
+        self.call_watchers.load(Ordering::Relaxed) & watcher != 0
+    }
+
+    /// Notes whether one looks at its calls.
+    pub fn set_call_watcher(&self, watcher: u8, looks: bool) {
+        if looks {
+            self.call_watchers.fetch_or(watcher, Ordering::Relaxed);
+        } else {
+            self.call_watchers.fetch_and(!watcher, Ordering::Relaxed);
+        }
+    }
+
+    /// What it wants of the machine.
+    pub fn wishes(&self) -> Wishes {
+        self.rare(|rare| rare.wishes).unwrap_or_default()
+    }
+
+    /// Sets what it wants.
+    pub fn set_wishes(&self, wishes: Wishes) {
+        self.change_rare(|rare| rare.wishes = wishes);
+    }
+
     /// The shared half of a thread of `process`.
     pub fn new(
         process: Arc<Process>,
@@ -146,10 +186,7 @@ impl Thread {
             no_new_privs: AtomicBool::new(false),
             has_rseq: AtomicBool::new(false),
             is_past_dump: AtomicBool::new(false),
-            has_filters: AtomicBool::new(false),
-            has_dispatch: AtomicBool::new(false),
-            memory_error_policy: AtomicU8::new(PR_MCE_KILL_DEFAULT as u8),
-            is_io_flusher: AtomicBool::new(false),
+            call_watchers: AtomicU8::new(0),
             tracing: Tracing::new(),
             owned_locks: OwnedLocks::new(),
             shown: SpinLock::new(
@@ -280,8 +317,10 @@ impl Thread {
         self.io_priority.store(creator.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
         self.timer_slack_ns.store(creator.timer_slack_ns.load(Ordering::Relaxed), Ordering::Relaxed);
         self.no_new_privs.store(creator.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.memory_error_policy.store(creator.memory_error_policy.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.is_io_flusher.store(creator.is_io_flusher.load(Ordering::Relaxed), Ordering::Relaxed);
+        let wishes = creator.wishes();
+        if wishes != Wishes::default() {
+            self.set_wishes(wishes);
+        }
     }
 
     /// One more place in the account of the thread's user.

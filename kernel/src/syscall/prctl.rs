@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use super::{Cx, FromRegister, SyscallResult, TraceArgument, cred, seccomp};
 use crate::fs::Capabilities;
 use crate::mem::{self, USER_END, UserAddr, UserOut};
-use crate::process::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Dispatch, Process, Thread};
+use crate::process::{COMM_BYTES, DEFAULT_TIMER_SLACK_NS, Dispatch, Process, Thread, Wishes};
 use crate::signal::Signal;
 
 /// The option word.
@@ -116,7 +116,7 @@ impl Call {
                 Ok(0)
             }
             PR_MCE_KILL => self.set_memory_error_policy(thread),
-            PR_MCE_KILL_GET => self.check_unused(0).map(|()| thread.memory_error_policy.load(Ordering::Relaxed).into()),
+            PR_MCE_KILL_GET => self.check_unused(0).map(|()| thread.wishes().memory_error_policy.into()),
             PR_GET_SPECULATION_CTRL => self.check_unused(1).and_then(|()| speculation(a)),
             PR_SET_SPECULATION_CTRL => self.check_unused(2).and_then(|()| set_speculation(a, b)),
             PR_SET_SYSCALL_USER_DISPATCH => self.set_dispatch(thread),
@@ -132,13 +132,13 @@ impl Call {
         if !cx.private.cred.capable(Capabilities::SYS_RESOURCE) {
             return Err(Errno::EPERM);
         }
-        let is_flusher = &cx.thread.is_io_flusher;
+        let wishes = cx.thread.wishes();
         if self.option == PR_GET_IO_FLUSHER {
-            return self.check_unused(0).map(|()| is_flusher.load(Ordering::Relaxed).into());
+            return self.check_unused(0).map(|()| wishes.is_io_flusher.into());
         }
         self.check_unused(1)?;
         match self.arguments[0] {
-            wanted @ 0..=1 => is_flusher.store(wanted != 0, Ordering::Relaxed),
+            wanted @ 0..=1 => cx.thread.set_wishes(Wishes { is_io_flusher: wanted != 0, ..wishes }),
             _ => return Err(Errno::EINVAL),
         }
         Ok(0)
@@ -152,7 +152,7 @@ impl Call {
             PR_MCE_KILL_SET if policy <= PR_MCE_KILL_DEFAULT => self.check_unused(2).map(|()| policy)?,
             _ => return Err(Errno::EINVAL),
         };
-        thread.memory_error_policy.store(policy as u8, Ordering::Relaxed);
+        thread.set_wishes(Wishes { memory_error_policy: policy as u8, ..thread.wishes() });
         Ok(0)
     }
 

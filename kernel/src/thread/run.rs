@@ -9,7 +9,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
-use core::sync::atomic::Ordering;
 use core::task::Poll;
 
 use abi::Errno;
@@ -226,8 +225,7 @@ fn is_watched(thread: &Thread, number: u64) -> bool {
 fn watches(thread: &Thread, number: u64) -> bool {
     let number = UserContext::call_number(number);
     thread.signals.is_traced()
-        || thread.has_filters.load(Ordering::Relaxed)
-        || thread.has_dispatch.load(Ordering::Relaxed)
+        || thread.has_call_watcher(Thread::FILTERS | Thread::DISPATCH)
         || syscall::trace::enabled(number)
 }
 
@@ -235,7 +233,7 @@ fn watches(thread: &Thread, number: u64) -> bool {
 #[cold]
 fn is_only_filtered(thread: &Thread, private: &Private, number: u64) -> bool {
     let number = UserContext::call_number(number);
-    let is_shown = thread.signals.is_traced() || thread.has_dispatch.load(Ordering::Relaxed);
+    let is_shown = thread.signals.is_traced() || thread.has_call_watcher(Thread::DISPATCH);
     !is_shown && !syscall::trace::enabled(number) && seccomp::allows(thread, private, number)
 }
 
