@@ -8,6 +8,7 @@
 
 use core::cell::UnsafeCell;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use x86_64::structures::paging::{PageTable, PageTableFlags};
 use x86_64::{PhysAddr, registers::control::Cr3};
@@ -161,10 +162,22 @@ fn flush_global() {
     }
 }
 
-/// The words of the stack above the caller's frame, as far as the stack goes (at most 64 KiB).
+/// The top of the stack that a double fault left behind; 0 if there was none.
+static BROKEN_STACK: AtomicU64 = AtomicU64::new(0);
+
+/// Has [`stack_above`] show the stack that overflowed rather than the one the double fault is handled on: from the first
+/// page on that is surely mapped.
+pub(super) fn note_broken_stack(stack_pointer: u64) {
+    BROKEN_STACK.store(stack_pointer.next_multiple_of(4096), Ordering::Relaxed);
+}
+
+/// The words of the stack above the caller's frame, or of the one that overflowed, as far as it goes (at most 64 KiB).
 pub(crate) fn stack_above() -> impl Iterator<Item = u64> {
     let here = 0_u64;
-    let from = (&raw const here) as u64;
+    let from = match BROKEN_STACK.load(Ordering::Relaxed) {
+        0 => (&raw const here) as u64,
+        broken => broken,
+    };
     let until = stack_end(from);
     // SAFETY: the range lies within the stack in use, which is mapped to its end.
     (from..until).step_by(8).map(|at| unsafe { core::ptr::read_volatile(at as *const u64) })

@@ -27,6 +27,9 @@ pub(super) extern "sysv64" fn on_own_stack(frame: &mut KernelFrame) {
     if frame.vector == 2 {
         super::apic::stop_forever();
     }
+    if frame.vector == 8 {
+        super::layout::note_broken_stack(frame.rsp);
+    }
     die(frame)
 }
 
