@@ -126,13 +126,17 @@ impl Process {
         self.family.lock().children.values().map(|child| child.process.clone()).collect()
     }
 
-    /// Enters a newborn process as a child of `self`, made by thread `by`. `false` if the process is ending.
-    pub fn adopt_newborn(self: &Arc<Self>, child: &Arc<Process>, by: Pid) -> bool {
+    /// Enters a newborn process as a child of `self`, made by thread `by`. `false` if the process is ending. One made by a
+    /// `sibling` (CLONE_PARENT) has that one's signal at its end: SIGCHLD, once their first parent is gone.
+    pub fn adopt_newborn(self: &Arc<Self>, child: &Arc<Process>, by: Pid, sibling: Option<&Process>) -> bool {
         let mut family = self.family.lock();
         if family.closed {
             return false;
         }
         child.set_parent(self);
+        if let Some(sibling) = sibling {
+            child.set_exit_signal(sibling.exit_signal_number());
+        }
         family.children.insert(child.pid, Child { process: child.clone(), by, ended: None });
         true
     }

@@ -366,12 +366,12 @@ fn publish(
 fn enter_family(creator: &Thread, process: &Arc<Process>, request: &CloneRequest<'_>) -> Result<(), Errno> {
     let own = &creator.process;
     let shares_parent = request.flags.contains(CloneFlags::CLONE_PARENT);
-    let exit_signal = if shares_parent { own.exit_signal_number() } else { request.exit_signal };
-    process.set_exit_signal(exit_signal);
+    process.set_exit_signal(request.exit_signal);
+    let sibling = shares_parent.then_some(&**own);
     let parent = loop {
         let parent = if shares_parent { own.parent().ok_or(Errno::EINVAL)? } else { own.clone() };
         let by = if shares_parent { own.parent_tid() } else { creator.tid() };
-        if parent.adopt_newborn(process, by) {
+        if parent.adopt_newborn(process, by, sibling) {
             break parent;
         }
         if !shares_parent {

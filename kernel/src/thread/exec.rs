@@ -271,7 +271,7 @@ pub(super) fn start_process_with(first: FirstProcess, new: Prepared, live: LiveS
     process.threads().live.insert(pid, thread.clone());
     process.found_first_session();
     if let Some(parent) = &first.parent {
-        parent.adopt_newborn(&process, parent.pid);
+        parent.adopt_newborn(&process, parent.pid, None);
     }
     reservation.enter_process(&process, Some(&thread));
     run::start(thread, private);

@@ -142,6 +142,32 @@ fn a_leader_that_ends_first_decides_the_code_and_its_threads_the_time() {
     explore(2, leader_ends_first, |world| world.assert_exited(7));
 }
 
+/// An orphan makes a sibling while it is orphaned: neither sends its new parent the signal meant for the old.
+fn sibling_of_an_orphan(cx: &mut UserContext) -> Trap {
+    const WALL: u64 = 0x4000_0000;
+    const SIGUSR1: u64 = abi::signal::SIGUSR1 as u64;
+    loop {
+        match cx.rip {
+            0 => return call(cx, nr::PRCTL, [abi::prctl::PR_SET_CHILD_SUBREAPER.into(), 1, 0, 0, 0, 0]),
+            2 => return call(cx, nr::FORK, [0; 6]),
+            4 if cx.rax == 0 => return call(cx, nr::CLONE, [SIGUSR1, 0, 0, 0, 0, 0]),
+            4 => cx.rip = 20,
+            // The parent leaves; its child makes a sibling.
+            6 if cx.rax == 0 => return call(cx, nr::CLONE, [CloneFlags::CLONE_PARENT.bits(), 0, 0, 0, 0, 0]),
+            6 | 8 => return exit_group(cx, 0),
+            20 => return call(cx, nr::WAIT4, [u64::MAX, 0, WALL, 0, 0, 0]),
+            22 if failed(cx, Errno::ECHILD) => return exit_group(cx, 5),
+            22 => cx.rip = 20,
+            _ => panic!("no step {}", cx.rip),
+        }
+    }
+}
+
+#[test]
+fn a_sibling_made_by_an_orphan_ends_quietly() {
+    explore(3, sibling_of_an_orphan, |world| world.assert_exited(5));
+}
+
 /// vfork: the child changes the parent's memory before the parent goes on.
 fn vfork_orders_memory(cx: &mut UserContext) -> Trap {
     loop {
