@@ -267,6 +267,11 @@ pub fn all() -> Vec<Arc<Mount>> {
     TABLE.lock().by_id.values().cloned().collect()
 }
 
+/// How many mounts there are.
+pub fn count() -> usize {
+    TABLE.lock().by_id.len()
+}
+
 /// The mounts that cover something in `mount`.
 pub fn children_of(mount: &Mount) -> Vec<Arc<Mount>> {
     let table = TABLE.lock();

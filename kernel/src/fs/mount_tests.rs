@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use super::mounting::{MountRequest, mount, mount_root, unmount};
 use super::resolve::Start;
 use super::tmpfs::{self, Options};
-use super::{Cred, FsContext, Path, create};
+use super::{Cred, FsContext, Path, create, mount};
 
 struct World {
     context: Arc<FsContext>,
@@ -88,4 +88,22 @@ fn mounting_needs_privilege_and_a_known_kind() {
     assert_eq!(world.mount("none", "/", "nofs", MountCall::empty()), Err(Errno::ENODEV));
     world.cred = Cred::user(1, 1);
     assert_eq!(world.mount("none", "/", "tmpfs", MountCall::empty()), Err(Errno::EPERM));
+}
+
+#[test]
+fn a_tree_copied_into_itself_is_copied_as_it_was_and_comes_off_whole() {
+    let world = World::new();
+    world.mkdir("/t").expect("free");
+    let deep = (0..3).fold(alloc::string::String::from("/t"), |path, _| {
+        world.mount("none", &path, "tmpfs", MountCall::empty()).expect("root may");
+        let path = path + "/d";
+        world.mkdir(&path).expect("free");
+        path
+    });
+    let copies = |path: &str| world.at(path).map(|place| mount::children_of(&place.mount).len());
+    world.mount("/t", &deep, "", MountCall::MS_BIND | MountCall::MS_REC).expect("root may");
+    assert_eq!(copies(&(deep.clone() + "/d")), Ok(1), "the copy has a copy of the second");
+    assert_eq!(copies(&(deep.clone() + "/d/d")), Ok(0), "and that of the third nothing on it");
+    unmount(&world.at("/t").expect("there"), UmountFlags::MNT_DETACH, &world.cred).expect("a mount");
+    assert_eq!(world.at("/t/d").map(drop), Err(Errno::ENOENT));
 }

@@ -1,11 +1,17 @@
 //! mount(2) and umount2(2) (`fs/namespace.c`: `path_mount`, `path_umount`), and pivoting.
 
 use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::mount::{MountFlags as MountCall, UmountFlags};
 
 use super::{Capabilities, Cred, FileKind, Instance, Mount, MountFlags, Path, filesystems, mount};
+use crate::sync::Setting;
+
+/// `/proc/sys/fs/mount-max`: how many mounts there may be.
+pub static MAX_MOUNTS: Setting = Setting::new(100_000, 1..=i32::MAX as i64);
 
 /// What mount(2) is asked for, the paths resolved.
 pub struct MountRequest<'a> {
@@ -65,7 +71,8 @@ pub fn put(instance: Arc<Instance>, source: &[u8], target: Path) -> Result<(), E
     graft(&Mount::new(instance, root, source, MountFlags::RELATIME), target)
 }
 
-/// Puts a mount on a place (`do_add_mount`). `ENOTDIR` if only one is a directory, `EBUSY` for the same file system twice.
+/// Puts a mount on a place (`do_add_mount`). `ENOTDIR` if only one is a directory, `EBUSY` for the same file system twice,
+/// `ENOSPC`.
 fn graft(new: &Arc<Mount>, target: Path) -> Result<(), Errno> {
     let target = target.topmost();
     let covers_root = Arc::ptr_eq(&target.dentry, &target.mount.root);
@@ -79,6 +86,7 @@ fn graft(new: &Arc<Mount>, target: Path) -> Result<(), Errno> {
     if target.dentry.is_unlinked() {
         return Err(Errno::ENOENT);
     }
+    check_room(1)?;
     target.pin();
     mount::attach(new, target);
     Ok(())
@@ -108,9 +116,12 @@ fn remount(request: &MountRequest<'_>) -> Result<(), Errno> {
 fn bind(request: &MountRequest<'_>) -> Result<(), Errno> {
     let source = request.source_place.as_ref().ok_or(Errno::ENOENT)?;
     let new = copy_of(&source.mount, source);
+    // Copied before anything is on the target, which may lie within what is copied (`copy_tree`).
+    let is_recursive = request.flags.contains(MountCall::MS_REC);
+    let below = if is_recursive { copies_below(source, &new)? } else { Vec::new() };
     graft(&new, request.target.clone())?;
-    if request.flags.contains(MountCall::MS_REC) {
-        copy_children(&source.mount, source, &new);
+    for (copy, place) in below {
+        mount::attach(&copy, place);
     }
     Ok(())
 }
@@ -119,18 +130,28 @@ fn copy_of(mount: &Mount, from: &Path) -> Arc<Mount> {
     Mount::new(mount.instance.clone(), from.dentry.clone(), &mount.source, mount.flags())
 }
 
-/// Puts copies of the mounts below `from` on the copy of their parent.
-fn copy_children(parent: &Arc<Mount>, from: &Path, copy: &Arc<Mount>) {
-    for child in mount::children_of(parent) {
-        let Some(covered) = child.covers().filter(|covered| covered.is_under(from) && !Arc::ptr_eq(&child, copy))
-        else {
-            continue;
-        };
-        let child_root = child.root_path();
-        let child_copy = copy_of(&child, &child_root);
-        mount::attach(&child_copy, Path { mount: copy.clone(), dentry: covered.dentry });
-        copy_children(&child, &child_root, &child_copy);
+/// Copies of the mounts below `top`, and their places on the copies of what they cover, of which that of `top` is `copy`.
+/// `ENOSPC`.
+fn copies_below(top: &Path, copy: &Arc<Mount>) -> Result<Vec<(Arc<Mount>, Path)>, Errno> {
+    let mut copies = Vec::new();
+    let mut pending = vec![(top.clone(), copy.clone())];
+    while let Some((from, copy)) = pending.pop() {
+        for child in mount::children_of(&from.mount) {
+            let Some(covered) = child.covers().filter(|covered| covered.is_under(&from)) else { continue };
+            // Above, there is the copy of the top.
+            check_room(copies.len() + 2)?;
+            let root = child.root_path();
+            let child_copy = copy_of(&child, &root);
+            copies.push((child_copy.clone(), Path { mount: copy.clone(), dentry: covered.dentry }));
+            pending.push((root, child_copy));
+        }
     }
+    Ok(copies)
+}
+
+/// Whether the namespace takes so many mounts more (`count_mounts`). `ENOSPC`.
+fn check_room(more: usize) -> Result<(), Errno> {
+    if mount::count() + more > MAX_MOUNTS.count() { Err(Errno::ENOSPC) } else { Ok(()) }
 }
 
 /// `mount --move` (`do_move_mount_old`). `EINVAL` unless the source is a mount's root; `ELOOP` into itself.
@@ -179,11 +200,15 @@ pub fn unmount(target: &Path, flags: UmountFlags, cred: &Cred) -> Result<(), Err
     Ok(())
 }
 
-fn detach_tree(mount: &Arc<Mount>) {
-    for child in mount::children_of(mount) {
-        detach_tree(&child);
+fn detach_tree(top: &Arc<Mount>) {
+    let mut tree = vec![top.clone()];
+    let mut seen = 0;
+    while let Some(mount) = tree.get(seen) {
+        let children = mount::children_of(mount);
+        tree.extend(children);
+        seen += 1;
     }
-    mount::detach(mount);
+    tree.iter().rev().for_each(mount::detach);
 }
 
 /// A mount's properties in mount(2)'s flags; `relatime` unless something else is asked for (`path_mount`).

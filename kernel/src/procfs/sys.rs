@@ -175,6 +175,7 @@ const FS: &[Entry<Subject>] = &[
     fixed!("file-nr", "0\t0\t9223372036854775807"),
     directory!("inotify", INOTIFY),
     fixed!("lease-break-time", 45),
+    setting!("mount-max", crate::fs::mounting::MAX_MOUNTS),
     directory!("mqueue", MQUEUE),
     fixed!("nr_open", crate::fs::MAX_DESCRIPTORS),
     fixed!("pipe-max-size", 1 << 20),
