@@ -111,6 +111,19 @@ consts! {
     }
 }
 
+flags! {
+    /// What fcntl(F_NOTIFY) tells of.
+    DnMask: u32 {
+        DN_ACCESS = 0x1,
+        DN_MODIFY = 0x2,
+        DN_CREATE = 0x4,
+        DN_DELETE = 0x8,
+        DN_RENAME = 0x10,
+        DN_ATTRIB = 0x20,
+        DN_MULTISHOT = 0x8000_0000,
+    }
+}
+
 // The one descriptor flag, kinds of record lock, kinds of owner.
 consts! {
     u32 {

@@ -164,6 +164,7 @@ consts! {
     u32 {
         SIOCINQ = 0x541b,
         SIOCOUTQ = 0x5411,
+        SIOCATMARK = 0x8905,
         SIOCGIFNAME = 0x8910,
         SIOCGIFCONF = 0x8912,
         SIOCGIFFLAGS = 0x8913,

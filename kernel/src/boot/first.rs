@@ -23,7 +23,7 @@ use crate::fs::{
 use crate::mem::aslr::Layout;
 use crate::process::image::Strings;
 use crate::process::limits::Limits;
-use crate::process::{PidTable, Process, oom, terminal};
+use crate::process::{PidTable, Process, oom, owner, terminal};
 use crate::procfs;
 use crate::signal::ExitStatus;
 use crate::sync::executor;
@@ -52,6 +52,7 @@ pub(super) fn start(command_line: CommandLine, initrd: &'static [u8]) {
     let context = FsContext::new(root);
     let table = PidTable::new();
     terminal::install(&table);
+    owner::install(&table);
     procfs::install(&table);
     mount_proc(&context).unwrap_or_else(|error| log::warn!("no /proc: {error:?}"));
     oom::install(&table);

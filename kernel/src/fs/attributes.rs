@@ -4,7 +4,7 @@ use abi::Errno;
 
 use super::inode::without_set_id;
 use super::permission::{self, Permission, is_owner, want_write};
-use super::{AccessFlags, Capabilities, Cred, File, FileKind, MountFlags, Path, SizeLimit, Timestamp, notify};
+use super::{AccessFlags, Capabilities, Cred, File, FileKind, MountFlags, Path, SizeLimit, Timestamp, lease, notify};
 
 /// chmod(2) (`chmod_common`, `setattr_prepare`). `EROFS`, `EPERM`.
 pub fn change_mode(place: &Path, mode: u16, cred: &Cred) -> Result<(), Errno> {
@@ -98,6 +98,7 @@ pub fn truncate(place: &Path, len: u64, cred: &Cred, limit: &mut SizeLimit) -> R
     }
     want_write(place)?;
     permission::check(inode, cred, Permission::WRITE)?;
+    lease::break_for(inode, true, true)?;
     inode.begin_writing()?;
     let done = check_new_size(inode.ops().size_bytes(), len, limit)
         .and_then(|()| inode.truncate_to(len, cred.capable(Capabilities::FSETID)));

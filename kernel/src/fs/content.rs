@@ -10,6 +10,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
@@ -188,10 +190,23 @@ impl Content {
         Ok(())
     }
 
-    /// Makes sure that no page of `start .. end` (bytes) is absent. `ENOSPC`, `ENOMEM`.
+    /// Makes sure that no page of `start .. end` (bytes) is absent. `ENOSPC`, `ENOMEM`: then all is as it was. The caller
+    /// holds the inode's content lock.
     pub fn allocate(&self, start: u64, end: u64) -> Result<(), Errno> {
+        let mut made: Vec<Range<u64>> = Vec::new();
         for index in start / PAGE_BYTES..end.div_ceil(PAGE_BYTES) {
-            self.page_to_write(index)?;
+            if self.pages.lock().frame(index).is_some() {
+                continue;
+            }
+            if let Err(error) = self.page_to_write(index) {
+                let freed = made.into_iter().map(|range| self.pages.lock().remove_range(range.start, range.end)).sum();
+                self.give_back(freed);
+                return Err(error);
+            }
+            match made.last_mut() {
+                Some(last) if last.end == index => last.end += 1,
+                _ => made.push(index..index + 1),
+            }
         }
         Ok(())
     }

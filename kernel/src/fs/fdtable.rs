@@ -73,6 +73,12 @@ impl FdTable {
         self.install_from(0, file, close_on_exec, limit)
     }
 
+    /// Whether [`Self::install`] would find a descriptor. `EMFILE`.
+    pub fn check_room(&self, limit: u64) -> Result<(), Errno> {
+        let lowest = self.slots.lock().taken.first_clear(0);
+        if lowest < clamp_limit(limit) { Ok(()) } else { Err(Errno::EMFILE) }
+    }
+
     /// As [`Self::install`], but no lower than `lowest` (fcntl's `F_DUPFD`). `EINVAL` if that is past the limit.
     pub fn install_from(&self, lowest: i32, file: Arc<File>, close_on_exec: bool, limit: u64) -> Result<i32, Errno> {
         let limit = clamp_limit(limit);

@@ -18,7 +18,7 @@ use abi::Errno;
 
 use super::flags::{OPENING_FLAGS, SETTABLE_FLAGS};
 use super::poll::ALWAYS_READY;
-use super::{AccessFlags, Cred, Inode, OpenFlags, Path, PollEvents, ReadyQueue, Sink, Source, notify};
+use super::{AccessFlags, Cred, Inode, OpenFlags, Path, PollEvents, ReadyQueue, Sink, Source, dnotify, notify};
 use crate::mem::Backing;
 use crate::signal::Signal;
 use crate::sync::{Rank, SpinGuard, SpinLock};
@@ -350,6 +350,15 @@ impl File {
         debug_assert!(replaced.is_ok());
     }
 
+    /// Says whether it has `O_ASYNC`.
+    pub(super) fn mark_asynchronous(&self, on: bool) {
+        if on {
+            self.flags.fetch_or(OpenFlags::O_ASYNC.bits(), Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!OpenFlags::O_ASYNC.bits(), Ordering::Relaxed);
+        }
+    }
+
     /// Whether calls return `EAGAIN` instead of waiting.
     #[inline]
     pub fn nonblocking(&self) -> bool {
@@ -423,8 +432,14 @@ impl File {
             return;
         }
         notify::closed(self);
+        if dnotify::in_use() {
+            dnotify::file_closed(self);
+        }
         self.inode().locks_of_file_end(self);
         self.end_writing();
+        if self.traits.contains(FileTraits::REGULAR) && !self.flags().writable() {
+            self.inode().end_reading();
+        }
     }
 }
 

@@ -2,12 +2,9 @@
 
 pub use abi::fcntl::OpenFlags;
 
-/// What fcntl(F_SETFL) may change (`SETFL_MASK`).
-pub const SETTABLE_FLAGS: OpenFlags = OpenFlags::O_APPEND
-    .union(OpenFlags::O_NONBLOCK)
-    .union(OpenFlags::O_ASYNC)
-    .union(OpenFlags::O_DIRECT)
-    .union(OpenFlags::O_NOATIME);
+/// What fcntl(F_SETFL) may change (`SETFL_MASK`). `O_ASYNC` is a matter of [`super::sigio`].
+pub const SETTABLE_FLAGS: OpenFlags =
+    OpenFlags::O_APPEND.union(OpenFlags::O_NONBLOCK).union(OpenFlags::O_DIRECT).union(OpenFlags::O_NOATIME);
 
 /// Flags of the act of opening, which the description forgets (`do_dentry_open`).
 pub const OPENING_FLAGS: OpenFlags =

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 
 use abi::Errno;
 use spin::Once;
@@ -162,9 +162,9 @@ pub trait InodeOps: Any + Send + Sync {
         Err(Errno::EOPNOTSUPP)
     }
 
-    /// The names of the extended attributes, each followed by a zero byte.
+    /// The names of the extended attributes, each followed by a zero byte; none without support.
     fn list_xattrs(&self, inode: &Arc<Inode>) -> Result<Vec<u8>, Errno> {
-        Err(Errno::EOPNOTSUPP)
+        Ok(Vec::new())
     }
 
     /// Sets (or with `None` removes) an extended attribute. `create` and `replace` are setxattr(2)'s flags.
@@ -201,6 +201,10 @@ pub struct Inode {
     watches: WatchList,
     /// Open for writing (positive) or being executed (negative): `i_writecount`.
     writers: AtomicI32,
+    /// Open for reading alone: `i_readcount`.
+    readers: AtomicI32,
+    /// How long what is written is expected to live: `i_write_hint`.
+    write_hint: AtomicU8,
     /// May be given a name though it has none (`O_TMPFILE`).
     linkable: AtomicBool,
 }
@@ -227,6 +231,8 @@ impl Inode {
             locks: Once::new(),
             watches: no_watches(),
             writers: AtomicI32::new(0),
+            readers: AtomicI32::new(0),
+            write_hint: AtomicU8::new(0),
             linkable: AtomicBool::new(false),
         })
     }
@@ -386,6 +392,31 @@ impl Inode {
     /// An open file for writing is gone.
     pub fn end_writing(&self) {
         self.writers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// It is opened for reading alone.
+    pub(super) fn begin_reading(&self) {
+        self.readers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// An open file for reading alone is gone.
+    pub(super) fn end_reading(&self) {
+        self.readers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// How many have it open for writing, and how many for reading alone.
+    pub(super) fn openers(&self) -> (i32, i32) {
+        (self.writers.load(Ordering::Acquire), self.readers.load(Ordering::Acquire))
+    }
+
+    /// What fcntl(F_SET_RW_HINT) has set.
+    pub fn write_hint(&self) -> u8 {
+        self.write_hint.load(Ordering::Relaxed)
+    }
+
+    /// Keeps how long what is written is expected to live.
+    pub fn set_write_hint(&self, hint: u8) {
+        self.write_hint.store(hint, Ordering::Relaxed);
     }
 
     /// It is executed. `ETXTBSY` while it is open for writing (`deny_write_access`).

@@ -10,6 +10,7 @@ use abi::Errno;
 use abi::fcntl::{F_RDLCK, F_UNLCK, F_WRLCK, Flock, SEEK_CUR, SEEK_END, SEEK_SET};
 use runtime::WaitQueue;
 
+use super::lease::{self, Leases};
 use super::{AccessFlags, FdTable, File, Inode};
 use crate::sync::{Rank, SpinLock};
 
@@ -131,23 +132,29 @@ struct Lists {
 /// The locks on an inode.
 pub struct FileLocks {
     lists: SpinLock<Lists>,
-    /// Woken when a lock goes or gets weaker.
-    changed: WaitQueue,
+    /// Beside them, never with them: the leases.
+    pub(super) leases: SpinLock<Leases>,
+    /// Woken when a lock or a lease goes or gets weaker.
+    pub(super) changed: WaitQueue,
 }
 
 impl Default for FileLocks {
     fn default() -> Self {
-        Self { lists: SpinLock::new(Rank::FileLocks, Lists::default()), changed: WaitQueue::new() }
+        Self {
+            lists: SpinLock::new(Rank::FileLocks, Lists::default()),
+            leases: SpinLock::new(Rank::FileLocks, Leases::new()),
+            changed: WaitQueue::new(),
+        }
     }
 }
 
 impl Lists {
-    /// A lock of somebody else that `range` runs into.
+    /// The first lock of somebody else that `range` runs into.
     fn conflict(&self, range: &Range, owner: &Owner) -> Option<Record> {
         let conflicts = |held: &&Record| {
             !held.owner.is(owner) && held.range.overlaps(range) && exclude(held.range.kind, range.kind)
         };
-        self.records.iter().find(conflicts).copied()
+        self.records.iter().filter(conflicts).min_by_key(|held| held.range.first).copied()
     }
 
     /// Replaces what the owner has in `range`, joining neighbours of one kind (`posix_lock_inode`).
@@ -273,8 +280,9 @@ impl Inode {
         self.locks_end(|record| matches!(record.owner, Owner::Table(id, _) if id == table), None);
     }
 
-    /// The locks of an open file description end with it.
+    /// The locks and the lease of an open file description end with it.
     pub fn locks_of_file_end(&self, file: &File) {
+        lease::end(self, file);
         let me = Owner::of_file(file);
         self.locks_end(|record| record.owner == me, Some(core::ptr::from_ref(file) as usize));
     }

@@ -50,6 +50,9 @@ pub fn mount(request: MountRequest<'_>, cred: &Cred) -> Result<(), Errno> {
     if flags.contains(MountCall::MS_MOVE) {
         return move_mount(&request);
     }
+    if request.kind.is_empty() {
+        return Err(Errno::EINVAL);
+    }
     let kind = filesystems::find(request.kind)?;
     let instance = (kind.open)(request.source, request.options, cred)?;
     let root = instance.root.clone();

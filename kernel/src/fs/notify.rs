@@ -1,12 +1,27 @@
-//! What happens to files, told to whoever watches them ([`super::inotify`]). Each call is one load while nobody does.
+//! What happens to files, told to whoever watches them ([`super::inotify`], [`super::dnotify`]). Each call is one load while nobody does.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use abi::poll::InMask;
 
-use super::inotify::{in_use, inode_gone, tell};
-use super::{AccessFlags, File, FileKind, Inode, OpenFlags, Path};
+use super::{AccessFlags, File, FileKind, Inode, OpenFlags, Path, dnotify, inotify};
+
+/// Whether anybody watches anything.
+#[inline]
+fn in_use() -> bool {
+    inotify::in_use() || dnotify::in_use()
+}
+
+/// Tells those who watch `inode`: `mask` happened to it, or, with a name, to that entry of it.
+fn tell(inode: &Inode, mask: InMask, cookie: u32, name: &[u8]) {
+    if dnotify::in_use() && !name.is_empty() {
+        dnotify::tell(inode, mask);
+    }
+    if inotify::in_use() {
+        inotify::tell(inode, mask, cookie, name);
+    }
+}
 
 fn with_kind(mask: InMask, kind: FileKind) -> InMask {
     if kind == FileKind::Directory { mask | InMask::IN_ISDIR } else { mask }
@@ -106,7 +121,7 @@ pub fn modified(file: &File) {
 
 /// The last reference to an inode is going.
 pub fn dropped(inode: &Inode) {
-    if in_use() && inode.attributes().links == 0 {
-        inode_gone(inode);
+    if inotify::in_use() && inode.attributes().links == 0 {
+        inotify::inode_gone(inode);
     }
 }

@@ -10,7 +10,7 @@ use super::permission::{self, Permission, is_owner, may_create, want_write};
 use super::resolve::{Last, Name, Start, Walk, lookup};
 use super::{
     AccessFlags, Capabilities, Cred, Dentry, File, FileKind, FileOps, FileTraits, Inode, MountFlags, Path, device,
-    notify, pseudo,
+    lease, notify, pseudo,
 };
 
 /// What openat2(2) asks for, checked (`build_open_flags`).
@@ -221,6 +221,10 @@ fn finish(place: Path, request: &OpenRequest, cred: &Arc<Cred>, made: bool) -> R
     if !request.has(OpenFlags::O_PATH) {
         may_open(&place, want, request.flags, cred)?;
     }
+    if kind == FileKind::Regular && !made && !request.has(OpenFlags::O_PATH) {
+        let writes = request.flags.writable() || truncate;
+        lease::break_for(place.inode(), writes, !request.has(OpenFlags::O_NONBLOCK))?;
+    }
     let file = open_place(place, request.flags, cred)?;
     if truncate {
         cut(&file, cred)?;
@@ -270,7 +274,12 @@ pub fn open_place(place: Path, flags: OpenFlags, cred: &Arc<Cred>) -> Result<Arc
         inode.begin_writing()?;
     }
     match object_behind(&inode, flags, cred) {
-        Ok(ops) => Ok(File::new(ops, place, flags | OpenFlags::O_LARGEFILE, cred.clone())),
+        Ok(ops) => {
+            if !counted && ops.traits().contains(FileTraits::REGULAR) {
+                inode.begin_reading();
+            }
+            Ok(File::new(ops, place, flags | OpenFlags::O_LARGEFILE, cred.clone()))
+        }
         Err(error) => {
             if counted {
                 inode.end_writing();

@@ -30,6 +30,11 @@ pub trait Watcher: Send + Sync {
         false
     }
 
+    /// Whether it is there for the file's `O_ASYNC`, and goes with that flag.
+    fn is_asynchronous(&self) -> bool {
+        false
+    }
+
     /// The open file is being closed, and the watcher is off its queue.
     fn file_closed(self: Arc<Self>) {}
 }
@@ -132,16 +137,21 @@ impl ReadyQueue {
     #[inline]
     pub(super) fn file_closed(&self, file: *const File) {
         if self.watched.load(Ordering::Relaxed) != 0 {
-            self.remove_watchers_of(file);
+            self.remove_watchers(|watcher| watcher.belongs_to(file));
         }
     }
 
+    /// `file` has lost its `O_ASYNC`: nobody is signalled for it any more.
+    pub(super) fn end_asynchronous(&self, file: *const File) {
+        self.remove_watchers(|watcher| watcher.is_asynchronous() && watcher.belongs_to(file));
+    }
+
     #[cold]
-    fn remove_watchers_of(&self, file: *const File) {
+    fn remove_watchers(&self, goes: impl Fn(&dyn Watcher) -> bool) {
         loop {
             let removed = {
                 let mut watchers = self.watchers.lock();
-                let found = watchers.iter().position(|entry| entry.watcher.belongs_to(file));
+                let found = watchers.iter().position(|entry| goes(&*entry.watcher));
                 let removed = found.map(|index| watchers.remove(index));
                 self.watched.store(watchers.len(), Ordering::Relaxed);
                 removed

@@ -168,7 +168,8 @@ impl File {
         }
     }
 
-    /// Writes to a seekable object; gives the count and the offset after it (`generic_file_write_iter`).
+    /// Writes to a seekable object; gives the count and the offset after it (`generic_file_write_iter`). `EINVAL` where
+    /// offsets end (`rw_verify_area`).
     fn write_at(
         &self,
         source: &mut dyn Source,
@@ -182,6 +183,9 @@ impl File {
         }
         if source.remaining() == 0 {
             return Ok((0, offset));
+        }
+        if offset.saturating_add(source.remaining() as u64) > MAX_FILE_BYTES {
+            return Err(Errno::EINVAL);
         }
         let _content = self.inode().lock_content();
         let appends = flags.contains(RwFlags::RWF_APPEND) || self.flags().contains(OpenFlags::O_APPEND);

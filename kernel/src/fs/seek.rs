@@ -5,7 +5,7 @@ use abi::Errno;
 use super::Whence;
 
 /// The offset a seek leads to in content of `size` bytes without holes (`generic_file_llseek_size`).
-/// `EINVAL` before the start, `EOVERFLOW` past what an offset holds, `ENXIO` for data or holes past the end.
+/// `EINVAL` before the start or past what an offset holds, `ENXIO` for data or holes past the end.
 pub fn within_size(size: u64, position: u64, offset: i64, whence: Whence) -> Result<u64, Errno> {
     let base = match whence {
         Whence::Set => 0,
@@ -17,8 +17,5 @@ pub fn within_size(size: u64, position: u64, offset: i64, whence: Whence) -> Res
         }
     };
     let target = i128::from(base) + i128::from(offset);
-    match i64::try_from(target) {
-        Ok(target) => u64::try_from(target).map_err(|_| Errno::EINVAL),
-        Err(_) => Err(Errno::EOVERFLOW),
-    }
+    i64::try_from(target).and_then(u64::try_from).map_err(|_| Errno::EINVAL)
 }

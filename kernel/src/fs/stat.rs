@@ -47,13 +47,14 @@ fn time(time: Timestamp) -> StatxTimestamp {
     StatxTimestamp { tv_sec: time.seconds, tv_nsec: time.nanoseconds, __reserved: 0 }
 }
 
-/// statx(2)'s answer about a place. Everything known is given, whatever was asked for.
-pub fn statx(place: &Path) -> Result<Statx, Errno> {
+/// statx(2)'s answer about a place. Everything known is given, whatever was asked for; only the time of creation must be.
+pub fn statx(place: &Path, asked: StatxMask) -> Result<Statx, Errno> {
     let stat = stat(place)?;
     let inode = place.inode();
     let attributes = inode.attributes();
     let is_mount_root = alloc::sync::Arc::ptr_eq(&place.dentry, &place.mount.root);
-    let known = StatxMask::STATX_BTIME | StatxMask::STATX_MNT_ID;
+    let born = asked.contains(StatxMask::STATX_BTIME);
+    let known = asked.intersection(StatxMask::STATX_BTIME) | StatxMask::STATX_MNT_ID;
     let mount_root = StatxAttributes::STATX_ATTR_MOUNT_ROOT.bits();
     Ok(Statx {
         stx_mask: STATX_BASIC_STATS | known.bits(),
@@ -68,7 +69,7 @@ pub fn statx(place: &Path) -> Result<Statx, Errno> {
         stx_size: stat.st_size as u64,
         stx_blocks: stat.st_blocks as u64,
         stx_atime: time(attributes.accessed),
-        stx_btime: time(attributes.created),
+        stx_btime: if born { time(attributes.created) } else { StatxTimestamp::default() },
         stx_ctime: time(attributes.changed),
         stx_mtime: time(attributes.modified),
         stx_rdev_major: inode.device.major,

@@ -8,8 +8,12 @@ use abi::mount::{XATTR_NAME_MAX, XattrFlags};
 use super::permission::{self, Permission, is_owner, want_write};
 use super::{Capabilities, Cred, FileKind, Path};
 
-/// Whether the subject may read or write the attribute (`xattr_permission`). `ENODATA`, `EPERM`, `EACCES`, `EOPNOTSUPP`.
+/// Whether the subject may read or write the attribute (`xattr_permission`). `ENODATA`, `EPERM`, `EACCES`, `EOPNOTSUPP`,
+/// `EINVAL` for a name that ends where its kind does.
 fn may_use(place: &Path, name: &[u8], writes: bool, cred: &Cred) -> Result<(), Errno> {
+    if [b"security.".as_slice(), b"trusted.", b"user."].contains(&name) {
+        return Err(Errno::EINVAL);
+    }
     let inode = place.inode();
     let refusal = if writes { Errno::EPERM } else { Errno::ENODATA };
     if name.starts_with(b"security.") {

@@ -25,6 +25,7 @@ pub mod limits;
 mod locks;
 pub mod mq_listener;
 pub mod oom;
+pub mod owner;
 pub mod pid;
 pub mod pidfd;
 mod policy;

@@ -146,7 +146,7 @@ fn deliver(target: &Process, signal: Option<Signal>, info: Option<Info>) -> Resu
 
 impl Process {
     /// The users that let others of theirs signal the process; of one that has ended, the real user alone is known.
-    fn real_and_saved_user(&self) -> [u32; 2] {
+    pub(super) fn real_and_saved_user(&self) -> [u32; 2] {
         let thread = self.threads().live.values().next().cloned();
         thread.map_or([self.uid(); 2], |thread| {
             let cred = thread.cred();

@@ -174,7 +174,7 @@ const FS: &[Entry<Subject>] = &[
     fixed!("file-max", u64::MAX / 2),
     fixed!("file-nr", "0\t0\t9223372036854775807"),
     directory!("inotify", INOTIFY),
-    fixed!("lease-break-time", 45),
+    setting!("lease-break-time", crate::fs::lease::BREAK_SECONDS),
     setting!("mount-max", crate::fs::mounting::MAX_MOUNTS),
     directory!("mqueue", MQUEUE),
     fixed!("nr_open", crate::fs::MAX_DESCRIPTORS),

@@ -7,9 +7,9 @@ use abi::fcntl::OpenFlags;
 use abi::uio::{MAX_RW_COUNT, RwFlags};
 
 use super::args::Flags;
-use super::pipe::check_splices;
+use super::pipe::{check_splices, pipe_of, splice_into};
 use super::{Cx, SyscallResult};
-use crate::fs::{AccessFlags, At, File, FileKind, FileTraits, SliceSink, SliceSource, Whence};
+use crate::fs::{AccessFlags, At, File, FileKind, FileTraits, MAX_FILE_BYTES, SliceSink, SliceSource, Whence};
 use crate::mem::{UserIn, UserOut};
 use crate::signal::Signal;
 
@@ -68,7 +68,7 @@ fn advance(file: &File, pointer: UserOut<i64>, to: u64) -> Result<(), Errno> {
     if pointer.is_null() { file.seek(to as i64, Whence::Set).map(drop) } else { pointer.write(&(to as i64)) }
 }
 
-/// sendfile(2) (`do_sendfile`). From a regular file or a device that has positions to anything. `EBADF`, `ESPIPE`, `EINVAL`.
+/// sendfile(2) (`do_sendfile`). From a regular file or a device that has positions to anything, and from a socket to a pipe. `EBADF`, `ESPIPE`, `EINVAL`.
 pub async fn sys_sendfile(cx: &mut Cx<'_>, to: i32, from: i32, offset: UserOut<i64>, count: usize) -> SyscallResult {
     let kept = kept_offset(offset)?;
     let from = cx.file(from)?;
@@ -83,6 +83,12 @@ pub async fn sys_sendfile(cx: &mut Cx<'_>, to: i32, from: i32, offset: UserOut<i
         return Err(Errno::EBADF);
     }
     check_splices(&to)?;
+    if i64::try_from(count).is_err() {
+        return Err(Errno::EINVAL);
+    }
+    if from.inode().kind == FileKind::Socket && pipe_of(&to).is_some() {
+        return splice_into(cx, from, to, count.min(MAX_RW_COUNT)).await;
+    }
     let kind = from.inode().kind;
     let seekable = from.traits().contains(FileTraits::SEEKABLE);
     let readable_at =
@@ -97,7 +103,7 @@ pub async fn sys_sendfile(cx: &mut Cx<'_>, to: i32, from: i32, offset: UserOut<i
 }
 
 /// copy_file_range(2) (`vfs_copy_file_range`). Between regular files of one file system. `EBADF`, `EISDIR`, `EINVAL`,
-/// `EXDEV`, `EFBIG`.
+/// `EXDEV`, `EOVERFLOW`, `EFBIG`.
 pub async fn sys_copy_file_range(
     cx: &mut Cx<'_>,
     from: i32,
@@ -110,16 +116,16 @@ pub async fn sys_copy_file_range(
     let (from, to) = (cx.file(from)?, cx.file(to)?);
     let start = kept_offset(from_offset)?.unwrap_or_else(|| from.position());
     let target = kept_offset(to_offset)?.unwrap_or_else(|| to.position());
-    let len = len.min(MAX_RW_COUNT);
-    check_copy(&from, start, &to, target, len, flags)?;
+    let len = check_copy(&from, start, &to, target, len, flags)?.min(MAX_RW_COUNT);
     let copied = copy(cx, &from, start, &to, At::Offset(target), len).await?;
     advance(&from, from_offset, start + copied as u64)?;
     advance(&to, to_offset, target + copied as u64)?;
     Ok(copied)
 }
 
-/// `generic_copy_file_checks`.
-fn check_copy(from: &File, start: u64, to: &File, target: u64, len: usize, flags: Flags) -> Result<(), Errno> {
+/// How much there is to copy (`generic_copy_file_checks`): nothing from past the end of the source, and so nothing that
+/// overlaps.
+fn check_copy(from: &File, start: u64, to: &File, target: u64, len: usize, flags: Flags) -> Result<usize, Errno> {
     if flags.0 != 0 {
         return Err(Errno::EINVAL);
     }
@@ -136,10 +142,16 @@ fn check_copy(from: &File, start: u64, to: &File, target: u64, len: usize, flags
     if !Arc::ptr_eq(&from.inode().fs, &to.inode().fs) {
         return Err(Errno::EXDEV);
     }
-    let same = Arc::ptr_eq(from.inode(), to.inode());
-    let len = len as u64;
-    if start.checked_add(len).is_none() || target.checked_add(len).is_none() {
+    if start.checked_add(len as u64).is_none() || target.checked_add(len as u64).is_none() {
         return Err(Errno::EOVERFLOW);
     }
-    if same && start < target + len && target < start + len { Err(Errno::EINVAL) } else { Ok(()) }
+    let len = (len as u64).min(from.ops().size_bytes(from).saturating_sub(start));
+    let room = MAX_FILE_BYTES.saturating_sub(target);
+    if len > 0 && room == 0 {
+        return Err(Errno::EFBIG);
+    }
+    let len = len.min(room);
+    let same = Arc::ptr_eq(from.inode(), to.inode());
+    let overlaps = same && start < target + len && target < start + len;
+    if overlaps { Err(Errno::EINVAL) } else { Ok(usize::try_from(len).unwrap_or(usize::MAX)) }
 }

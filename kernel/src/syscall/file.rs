@@ -4,19 +4,20 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use abi::Errno;
-use abi::fcntl::{self, AT_FDCWD, CloseRangeFlags, Flock, FlockOp, OPEN_HOW_SIZE_VER0, OpenFlags, OpenHow};
+use abi::fcntl::{self, AT_FDCWD, CloseRangeFlags, DnMask, Flock, FlockOp, OPEN_HOW_SIZE_VER0, OpenFlags, OpenHow};
 
 use super::args::{Flags, Pointer};
 use super::files::PathName;
+use super::pipe::pipe_of;
 use super::{Cx, SyscallResult};
 use crate::fs::open::{OpenRequest, open};
-use crate::fs::{Cred, File, FileKind, FileTraits, SignalOwner, locks};
-use crate::mem::{UserIn, UserOut, UserSlice, UserStr};
+use crate::fs::{Cred, File, FileKind, FileTraits, SignalOwner, dnotify, lease, locks, sigio};
+use crate::mem::{PAGE_SIZE, UserIn, UserOut, UserSlice, UserStr};
 use crate::process::limits::Resource;
 
 /// Opens and installs (`do_sys_openat2`). Waits where a FIFO's other end is missing; the descriptor's number is taken last.
 async fn open_at(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, request: OpenRequest) -> SyscallResult {
-    let file = open_now(cx, dirfd, path, &request)?;
+    let file = open_or_full(cx, dirfd, path, &request)?;
     if file.traits().contains(FileTraits::OPEN_WAITS) {
         let nonblocking = file.nonblocking();
         match file.ops().finish_open(&file) {
@@ -26,6 +27,18 @@ async fn open_at(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, request: OpenReques
         }
     }
     cx.install(file, request.flags.contains(OpenFlags::O_CLOEXEC))
+}
+
+/// As [`open_now`], but where no descriptor is left, that is the error before any other, and nothing is made or cut
+/// (`get_unused_fd_flags`).
+fn open_or_full(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, request: &OpenRequest) -> Result<Arc<File>, Errno> {
+    if request.flags.intersects(OpenFlags::O_CREAT | OpenFlags::O_TRUNC) {
+        cx.check_room()?;
+    }
+    open_now(cx, dirfd, path, request).map_err(|error| match error {
+        Errno::EIOCBQUEUED | Errno::EFAULT | Errno::ENAMETOOLONG => error,
+        error => cx.check_room().err().unwrap_or(error),
+    })
 }
 
 /// The part of an open that never waits; the path lives on the stack for it alone.
@@ -49,7 +62,7 @@ pub fn open_at_once(cx: &mut Cx<'_>, path: UserStr, flags: Flags, mode: u32) -> 
 /// openat(2), of anything but a FIFO.
 pub fn openat_at_once(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, flags: Flags, mode: u32) -> Option<SyscallResult> {
     let request = OpenRequest { may_wait: false, ..OpenRequest::from_open(flags.0, mode).ok()? };
-    match open_now(cx, dirfd, path, &request) {
+    match open_or_full(cx, dirfd, path, &request) {
         Err(Errno::EAGAIN) => None,
         opened => Some(opened.and_then(|file| cx.install(file, request.flags.contains(OpenFlags::O_CLOEXEC)))),
     }
@@ -190,7 +203,7 @@ fn fcntl_now(cx: &mut Cx<'_>, fd: i32, file: &Arc<File>, command: u32, arg: u64)
         fcntl::F_GETFD => files.is_close_on_exec(fd).map(usize::from),
         fcntl::F_SETFD => files.mark_close_on_exec(fd, arg & u64::from(fcntl::FD_CLOEXEC) != 0).map(|()| 0),
         fcntl::F_GETFL => Ok(file.flags().bits() as usize),
-        fcntl::F_SETFL => set_flags(file, OpenFlags::from_bits_retain(arg as u32), &cx.private.cred),
+        fcntl::F_SETFL => set_flags(file, fd, OpenFlags::from_bits_retain(arg as u32), &cx.private.cred),
         fcntl::F_GETOWN => Ok(file.signal_owner().as_getown() as isize as usize),
         fcntl::F_SETOWN => set_owner(cx, file, arg as u32 as i32, false),
         fcntl::F_GETOWN_EX => get_owner_ex(file, UserOut::new(arg)),
@@ -201,13 +214,45 @@ fn fcntl_now(cx: &mut Cx<'_>, fd: i32, file: &Arc<File>, command: u32, arg: u64)
             file.set_signal_owner(SignalOwner { signal, ..file.signal_owner() });
             Ok(0)
         }
-        fcntl::F_GETLEASE => Ok(fcntl::F_UNLCK as usize),
+        fcntl::F_GETLEASE => Ok(lease::get(file) as usize),
+        fcntl::F_SETLEASE => {
+            lease::set(file, fd, arg, &cx.private.cred)?;
+            own_if_nobody_does(cx, file);
+            Ok(0)
+        }
+        fcntl::F_NOTIFY => {
+            dnotify::ask(file, fd, DnMask::from_bits_truncate(arg as u32))?;
+            own_if_nobody_does(cx, file);
+            Ok(0)
+        }
+        fcntl::F_GET_RW_HINT => UserOut::<u64>::new(arg).write(&u64::from(file.inode().write_hint())).map(|()| 0),
+        fcntl::F_SET_RW_HINT => {
+            let hint = u8::try_from(UserIn::<u64>::new(arg).read()?).map_err(|_| Errno::EINVAL)?;
+            if hint > MAX_WRITE_HINT {
+                return Err(Errno::EINVAL);
+            }
+            file.inode().set_write_hint(hint);
+            Ok(0)
+        }
+        fcntl::F_GETPIPE_SZ | fcntl::F_SETPIPE_SZ if pipe_of(file).is_none() => Err(Errno::EBADF),
         _ => file.ops().fcntl(file, command, arg),
     }
 }
 
+/// `RWH_WRITE_LIFE_EXTREME`.
+const MAX_WRITE_HINT: u8 = 5;
+
+/// Leases and directory notification signal whoever asked for them, unless the file has an owner (`__f_setown`).
+fn own_if_nobody_does(cx: &Cx<'_>, file: &File) {
+    if file.signal_owner().target == 0 {
+        let (target, cred) = (cx.process().pid, &cx.private.cred);
+        let owner = SignalOwner { target, thread: false, uid: cred.uid, euid: cred.euid, ..file.signal_owner() };
+        file.set_signal_owner(owner);
+    }
+}
+
 /// fcntl(F_SETFL) (`setfl`). `EPERM` for `O_NOATIME` on another's file, `EINVAL` for `O_DIRECT` where it does not exist.
-fn set_flags(file: &File, flags: OpenFlags, cred: &Cred) -> SyscallResult {
+fn set_flags(file: &Arc<File>, fd: i32, flags: OpenFlags, cred: &Cred) -> SyscallResult {
     let gains = flags.difference(file.flags());
     if gains.contains(OpenFlags::O_NOATIME) && !crate::fs::permission::is_owner(file.inode(), cred) {
         return Err(Errno::EPERM);
@@ -215,6 +260,8 @@ fn set_flags(file: &File, flags: OpenFlags, cred: &Cred) -> SyscallResult {
     if gains.contains(OpenFlags::O_DIRECT) && file.inode().kind != FileKind::Fifo {
         return Err(Errno::EINVAL);
     }
+    // A file that does not know `O_ASYNC` does not show it, either.
+    sigio::set_asynchronous(file, fd, flags.contains(OpenFlags::O_ASYNC));
     file.set_flags(flags);
     Ok(0)
 }
@@ -223,6 +270,9 @@ fn set_flags(file: &File, flags: OpenFlags, cred: &Cred) -> SyscallResult {
 fn set_owner(cx: &Cx<'_>, file: &File, target: i32, thread: bool) -> SyscallResult {
     if target == i32::MIN {
         return Err(Errno::EINVAL);
+    }
+    if !cx.process().table.has_owner(target, thread) {
+        return Err(Errno::ESRCH);
     }
     let cred = &cx.private.cred;
     let owner = SignalOwner { target, thread, uid: cred.uid, euid: cred.euid, ..file.signal_owner() };
@@ -282,6 +332,11 @@ async fn set_lock(cx: &mut Cx<'_>, fd: i32, file: &Arc<File>, command: u32, arg:
 
 /// flock(2). Waits unless `LOCK_NB`. `EBADF`, `EINVAL`, `EWOULDBLOCK`.
 pub async fn sys_flock(cx: &mut Cx<'_>, fd: i32, operation: Flags) -> SyscallResult {
+    // Mandatory locks never were any: a request for one is done, and does nothing.
+    const LOCK_MAND: u32 = 32;
+    if operation.0 & LOCK_MAND != 0 {
+        return Ok(0);
+    }
     let operation = FlockOp::from_bits(operation.0).ok_or(Errno::EINVAL)?;
     let waits = !operation.contains(FlockOp::LOCK_NB);
     let kind = match operation.difference(FlockOp::LOCK_NB) {
@@ -306,7 +361,17 @@ pub fn sys_ioctl(cx: &mut Cx<'_>, fd: i32, request: u32, arg: Pointer) -> Syscal
     const FIOASYNC: u32 = 0x5452;
     const FIONREAD: u32 = 0x541b;
     const FIOQSIZE: u32 = 0x5460;
+    const FIGETBSZ: u32 = 2;
+    const FICLONE: u32 = 0x4004_9409;
+    const FICLONERANGE: u32 = 0x4020_940d;
+    const FS_IOC_FIEMAP: u32 = 0xc020_660b;
+    const FIOSETOWN: u32 = 0x8901;
+    const SIOCSPGRP: u32 = 0x8902;
+    const FIOGETOWN: u32 = 0x8903;
+    const SIOCGPGRP: u32 = 0x8904;
     let file = cx.file(fd)?;
+    let is_socket = file.inode().kind == FileKind::Socket;
+    let lies_in_file_system = matches!(file.inode().kind, FileKind::Regular | FileKind::Directory);
     let set = |flag: OpenFlags| {
         let on = UserIn::<i32>::new(arg.0).read()? != 0;
         let flags = file.flags();
@@ -317,7 +382,17 @@ pub fn sys_ioctl(cx: &mut Cx<'_>, fd: i32, request: u32, arg: Pointer) -> Syscal
         FIOCLEX => cx.private.files.mark_close_on_exec(fd, true).map(|()| 0),
         FIONCLEX => cx.private.files.mark_close_on_exec(fd, false).map(|()| 0),
         FIONBIO => set(OpenFlags::O_NONBLOCK),
-        FIOASYNC => set(OpenFlags::O_ASYNC),
+        FIOASYNC => {
+            let on = UserIn::<i32>::new(arg.0).read()? != 0;
+            let changes = file.flags().contains(OpenFlags::O_ASYNC) != on;
+            if changes && !sigio::set_asynchronous(&file, fd, on) { Err(Errno::ENOTTY) } else { Ok(0) }
+        }
+        FIOSETOWN | SIOCSPGRP if is_socket => set_owner(cx, &file, UserIn::<i32>::new(arg.0).read()?, false),
+        FIOGETOWN | SIOCGPGRP if is_socket => {
+            UserOut::<i32>::new(arg.0).write(&file.signal_owner().as_getown()).map(|()| 0)
+        }
+        FIGETBSZ if lies_in_file_system => UserOut::<i32>::new(arg.0).write(&(PAGE_SIZE as i32)).map(|()| 0),
+        FICLONE | FICLONERANGE | FS_IOC_FIEMAP if lies_in_file_system => Err(Errno::EOPNOTSUPP),
         FIONREAD if file.inode().kind == FileKind::Regular => {
             let left = file.ops().size_bytes(&file).saturating_sub(file.position());
             UserOut::<i32>::new(arg.0).write(&(left as i32)).map(|()| 0)

@@ -119,6 +119,11 @@ impl Cx<'_> {
         Ok(fd.unsigned_abs() as usize)
     }
 
+    /// Whether there is a descriptor left. `EMFILE`.
+    pub fn check_room(&self) -> Result<(), Errno> {
+        self.private.files.check_room(self.limit(Resource::Files))
+    }
+
     /// Sends the calling thread the signal that goes with an error: SIGPIPE, SIGXFSZ.
     pub fn raise(&self, signal: Signal) {
         self.thread.signal_self(signal);

@@ -11,7 +11,8 @@ use abi::uio::RwFlags;
 use super::args::{Flags, Pointer};
 use super::{Cx, Prepared, SyscallResult};
 use crate::fs::{
-    Access, AccessFlags, At, File, FileKind, FileTraits, Sink, SizeLimit, Source, Whence, attributes, mount,
+    Access, AccessFlags, At, Capabilities, File, FileKind, FileTraits, Sink, SizeLimit, Source, Whence, attributes,
+    mount,
 };
 use crate::mem::UserBuffers;
 use crate::signal::Signal;
@@ -96,6 +97,8 @@ pub fn pread64_at_once(
 ) -> Option<SyscallResult> {
     let at = offset(position).ok()?;
     let file = positioned(readable(cx, fd).ok()?).ok()?;
+    // Where offsets end is left to the whole call.
+    position.checked_add(i64::try_from(count).ok()?)?;
     try_read(&file, UserBuffers::single(buffer.0, count as u64), at)
 }
 
@@ -170,6 +173,18 @@ fn writable(cx: &Cx<'_>, fd: i32) -> Result<Arc<File>, Errno> {
     cx.file(fd).and_then(|file| if file.flags().writable() { Ok(file) } else { Err(Errno::EBADF) })
 }
 
+/// Whether all of a transfer lies where offsets reach (`rw_verify_area`). `EINVAL`.
+fn check_reach(at: At, buffers: &UserBuffers) -> Result<(), Errno> {
+    let At::Offset(offset) = at else { return Ok(()) };
+    if i64::try_from(offset.saturating_add(buffers.remaining())).is_ok() { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// `RWF_NOWAIT` is for what can be waited for: files in memory do not know it (`FMODE_NOWAIT`). `EOPNOTSUPP`.
+fn check_nowait(file: &File, flags: RwFlags) -> Result<(), Errno> {
+    let refused = flags.contains(RwFlags::RWF_NOWAIT) && file.traits().contains(FileTraits::REGULAR);
+    if refused { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
+}
+
 /// The open file, if positions mean something to it (`ESPIPE`).
 fn positioned(file: Arc<File>) -> Result<Arc<File>, Errno> {
     if file.traits().contains(FileTraits::SEEKABLE) { Ok(file) } else { Err(Errno::ESPIPE) }
@@ -216,6 +231,7 @@ pub async fn sys_pread64(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usize
         return Err(Errno::EBADF);
     }
     let mut sink = UserBuffers::single(buffer.0, count as u64)?;
+    check_reach(at, &sink)?;
     read_file(cx, &file, &mut sink, at, false).await
 }
 
@@ -227,6 +243,7 @@ pub async fn sys_pwrite64(cx: &mut Cx<'_>, fd: i32, buffer: Pointer, count: usiz
         return Err(Errno::EBADF);
     }
     let mut source = UserBuffers::single(buffer.0, count as u64)?;
+    check_reach(at, &source)?;
     write_file(cx, &file, &mut source, at, RwFlags::empty()).await
 }
 
@@ -249,6 +266,7 @@ pub async fn sys_preadv(cx: &mut Cx<'_>, fd: i32, vector: Pointer, count: u64, p
     let at = offset(position)?;
     let file = positioned(readable(cx, fd)?)?;
     let mut sink = UserBuffers::vector(vector.0, count)?;
+    check_reach(at, &sink)?;
     read_file(cx, &file, &mut sink, at, false).await
 }
 
@@ -257,6 +275,7 @@ pub async fn sys_pwritev(cx: &mut Cx<'_>, fd: i32, vector: Pointer, count: u64, 
     let at = offset(position)?;
     let file = positioned(writable(cx, fd)?)?;
     let mut source = UserBuffers::vector(vector.0, count)?;
+    check_reach(at, &source)?;
     write_file(cx, &file, &mut source, at, RwFlags::empty()).await
 }
 
@@ -277,6 +296,8 @@ pub async fn sys_preadv2(
     }
     let mut sink = UserBuffers::vector(vector.0, count)?;
     let flags = rw_flags(flags)?;
+    check_reach(at, &sink)?;
+    check_nowait(&file, flags)?;
     read_file(cx, &file, &mut sink, at, flags.contains(RwFlags::RWF_NOWAIT)).await
 }
 
@@ -296,10 +317,13 @@ pub async fn sys_pwritev2(
         file = positioned(file)?;
     }
     let mut source = UserBuffers::vector(vector.0, count)?;
-    write_file(cx, &file, &mut source, at, rw_flags(flags)?).await
+    let flags = rw_flags(flags)?;
+    check_reach(at, &source)?;
+    check_nowait(&file, flags)?;
+    write_file(cx, &file, &mut source, at, flags).await
 }
 
-/// lseek(2) (`ksys_lseek`). `EBADF`, `EINVAL`, `ESPIPE`, `ENXIO`, `EOVERFLOW`.
+/// lseek(2) (`ksys_lseek`). `EBADF`, `EINVAL`, `ESPIPE`, `ENXIO`.
 pub fn sys_lseek(cx: &mut Cx<'_>, fd: i32, offset: i64, whence: u32) -> SyscallResult {
     let file = cx.file(fd)?;
     let whence = match whence {
@@ -355,7 +379,7 @@ pub fn sys_fallocate(cx: &mut Cx<'_>, fd: i32, mode: Flags, offset: i64, len: i6
     }
     let _content = file.inode().lock_content();
     file.ops().fallocate(&file, mode.0, start, bytes)?;
-    file.inode().touch_modified();
+    file.inode().written_by(cx.private.cred.capable(Capabilities::FSETID));
     Ok(0)
 }
 

@@ -8,6 +8,7 @@ use abi::socket::{
     AF_UNIX, Cmsghdr, Mmsghdr, MsgFlags, Msghdr, SCM_CREDENTIALS, SCM_MAX_FD, SCM_RIGHTS, SOL_SOCKET, Ucred,
 };
 use abi::time::Timespec;
+use abi::uio::MAX_RW_COUNT;
 use abi::zerocopy::{FromBytes, IntoBytes};
 
 use super::args::{Flags, Pointer};
@@ -99,7 +100,8 @@ async fn receive(
     sink: &mut UserBuffers,
     flags: MsgFlags,
 ) -> Result<Incoming, Errno> {
-    if flags.contains(MsgFlags::MSG_OOB) {
+    // Datagrams of the internet have nothing out of band, and do not look at the flag.
+    if flags.contains(MsgFlags::MSG_OOB) && (socket.kind() == Kind::Stream || socket.family() == AF_UNIX) {
         return Err(if socket.kind() == Kind::Stream { Errno::EINVAL } else { Errno::EOPNOTSUPP });
     }
     if flags.contains(MsgFlags::MSG_ERRQUEUE) {
@@ -155,7 +157,7 @@ pub async fn sys_sendto(
     address: Pointer,
     address_len: i32,
 ) -> SyscallResult {
-    let mut source = UserBuffers::single(buffer.0, len as u64)?;
+    let mut source = UserBuffers::single(buffer.0, len.min(MAX_RW_COUNT) as u64)?;
     let (file, socket) = cx.socket(fd)?;
     let address = if address.0 == 0 { None } else { Some(AddressIn::read(address.0, address_len)?) };
     let letter = Letter::plain(cx, address);
@@ -172,7 +174,7 @@ pub async fn sys_recvfrom(
     address: Pointer,
     address_len: Pointer,
 ) -> SyscallResult {
-    let mut sink = UserBuffers::single(buffer.0, len as u64)?;
+    let mut sink = UserBuffers::single(buffer.0, len.min(MAX_RW_COUNT) as u64)?;
     let (file, socket) = cx.socket(fd)?;
     let flags = MsgFlags::from_bits_retain(flags.0);
     let received = receive(cx, &file, &socket, &mut sink, flags).await?;

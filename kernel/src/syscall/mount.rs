@@ -21,18 +21,22 @@ fn optional(text: UserStr) -> Result<Vec<u8>, Errno> {
 }
 
 /// Mount options: a page of text at most, cut at its zero; what lies beyond a fault counts as zeros (`copy_mount_options`).
-fn options(data: Pointer) -> Vec<u8> {
+/// `EFAULT` if nothing can be read.
+fn options(data: Pointer) -> Result<Vec<u8>, Errno> {
     let mut page = alloc::vec![0; PAGE_SIZE as usize - 1];
     if data.0 != 0 {
-        let whole = UserSlice::new(data.0, page.len() as u64).read_at(0, &mut page);
-        if whole == 0 {
+        let mut read = UserSlice::new(data.0, page.len() as u64).read_at(0, &mut page);
+        if read == 0 {
             let near = PAGE_SIZE - data.0 % PAGE_SIZE;
-            UserSlice::new(data.0, near).read_at(0, &mut page);
+            read = UserSlice::new(data.0, near).read_at(0, &mut page);
+        }
+        if read == 0 {
+            return Err(Errno::EFAULT);
         }
     }
     let len = page.iter().position(|&byte| byte == 0).unwrap_or(page.len());
     page.truncate(len);
-    page
+    Ok(page)
 }
 
 /// mount(2) (`do_mount`). The magic number old programs put in the flags is ignored.
@@ -48,7 +52,7 @@ pub fn sys_mount(
     const MAGIC_MASK: u64 = 0xffff_0000;
     let kind = optional(kind)?;
     let source = optional(source)?;
-    let options = options(data);
+    let options = options(data)?;
     let target = cx.resolve(AT_FDCWD, &PathName::read(target)?, true)?;
     let flags = if flags & MAGIC_MASK == MAGIC { flags & !MAGIC_MASK } else { flags };
     let flags = MountFlags::from_bits_truncate(flags);

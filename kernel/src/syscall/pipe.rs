@@ -23,10 +23,14 @@ pub fn sys_pipe(cx: &mut Cx<'_>, fds: UserOut<[i32; 2]>) -> SyscallResult {
     make_pipe(cx, fds, OpenFlags::empty())
 }
 
-/// pipe2(2) (`do_pipe2`). `EINVAL`, `EMFILE`, `EFAULT`.
+/// pipe2(2) (`do_pipe2`). `EINVAL`, `ENOPKG` for `O_NOTIFICATION_PIPE` (as on a Linux without watch queues), `EMFILE`, `EFAULT`.
 pub fn sys_pipe2(cx: &mut Cx<'_>, fds: UserOut<[i32; 2]>, flags: Flags) -> SyscallResult {
-    let known = OpenFlags::O_CLOEXEC | OpenFlags::O_NONBLOCK | OpenFlags::O_DIRECT;
+    const O_NOTIFICATION_PIPE: OpenFlags = OpenFlags::O_EXCL;
+    let known = OpenFlags::O_CLOEXEC | OpenFlags::O_NONBLOCK | OpenFlags::O_DIRECT | O_NOTIFICATION_PIPE;
     let flags = OpenFlags::from_bits(flags.0).filter(|flags| known.contains(*flags)).ok_or(Errno::EINVAL)?;
+    if flags.contains(O_NOTIFICATION_PIPE) {
+        return Err(Errno::ENOPKG);
+    }
     make_pipe(cx, fds, flags)
 }
 
@@ -81,7 +85,7 @@ fn make_eventfd(cx: &mut Cx<'_>, count: u32, flags: EfdFlags) -> SyscallResult {
 }
 
 /// The pipe behind a file, if one is.
-fn pipe_of(file: &File) -> Option<Arc<Pipe>> {
+pub(super) fn pipe_of(file: &File) -> Option<Arc<Pipe>> {
     file.downcast::<PipeEnd>().map(|end| end.pipe().clone())
 }
 
@@ -183,9 +187,9 @@ fn check_offset(end: &End) -> Result<(), Errno> {
 }
 
 /// Whether bytes can be moved to and from the file at all; one behind an anonymous inode (an eventfd, a timerfd) has no
-/// way to (`warn_unsupported`). `EINVAL`, before it is known whether there is anything to move.
+/// way to, nor has a directory (`warn_unsupported`). `EINVAL`, before it is known whether there is anything to move.
 pub(super) fn check_splices(file: &File) -> Result<(), Errno> {
-    if file.inode().kind == FileKind::Anonymous { Err(Errno::EINVAL) } else { Ok(()) }
+    if matches!(file.inode().kind, FileKind::Anonymous | FileKind::Directory) { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// Moves or copies from one pipe to another by `step`, waiting for data and for room.
@@ -258,6 +262,15 @@ async fn fill(cx: &mut Cx<'_>, from: &mut End, to: &File, pipe: &Arc<Pipe>, len:
             done => return done,
         }
     }
+}
+
+/// Moves from a socket to a pipe: sendfile(2)'s part (`splice_file_to_pipe`).
+pub(super) async fn splice_into(cx: &mut Cx<'_>, from: Arc<File>, to: Arc<File>, len: usize) -> SyscallResult {
+    let Some(pipe) = pipe_of(&to) else { return Err(Errno::EINVAL) };
+    let waits = !to.nonblocking();
+    let mut from = End { file: from, offset: None };
+    let moved = fill(cx, &mut from, &to, &pipe, len, waits).await;
+    moved.inspect_err(|error| raise_if_broken(cx, *error))
 }
 
 /// tee(2) (`do_tee`). Waits for data and for room unless `SPLICE_F_NONBLOCK`. `EPIPE` comes with SIGPIPE.

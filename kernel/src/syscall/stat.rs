@@ -2,7 +2,7 @@
 
 use abi::Errno;
 use abi::fcntl::{AT_EACCESS, AT_FDCWD, AccessMode, AtFlags};
-use abi::stat::{STATX__RESERVED, Stat, Statfs, Statx, Ustat};
+use abi::stat::{STATX__RESERVED, Stat, Statfs, Statx, StatxMask, Ustat};
 use abi::time::{Timespec, Timeval};
 
 use super::args::Flags;
@@ -51,7 +51,8 @@ pub fn sys_fstat(cx: &mut Cx<'_>, fd: i32, to: UserOut<Stat>) -> SyscallResult {
 
 /// newfstatat(2) (`vfs_fstatat`).
 pub fn sys_newfstatat(cx: &mut Cx<'_>, dirfd: i32, path: UserStr, to: UserOut<Stat>, flags: Flags) -> SyscallResult {
-    let known = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH;
+    let synchronisation = AtFlags::AT_STATX_FORCE_SYNC | AtFlags::AT_STATX_DONT_SYNC;
+    let known = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH | synchronisation;
     let place = place_at(cx, dirfd, path, at_flags(flags, known)?)?;
     give(&place, to)
 }
@@ -71,7 +72,7 @@ pub fn sys_statx(
         return Err(Errno::EINVAL);
     }
     let place = place_at(cx, dirfd, path, at_flags(flags, known)?)?;
-    to.write(&stat::statx(&place)?).map(|()| 0)
+    to.write(&stat::statx(&place, StatxMask::from_bits_retain(mask.0))?).map(|()| 0)
 }
 
 /// access(2).

@@ -414,7 +414,7 @@ syscalls! {
     16 ioctl(fd: i32, request: u32, arg: Pointer) now file::sys_ioctl, full;
     32 dup(fd: i32) now file::sys_dup, full;
     33 dup2(old: i32, new: i32) now file::sys_dup2, full;
-    72 fcntl(fd: i32, command: u32, arg: u64) wait file::sys_fcntl, partial "no leases, no directory notification";
+    72 fcntl(fd: i32, command: u32, arg: u64) wait file::sys_fcntl, full;
     73 flock(fd: i32, operation: Flags) wait file::sys_flock, full;
     85 creat(path: UserStr, mode: u32) wait file::sys_creat, full;
     257 openat(dirfd: i32, path: UserStr, flags: Flags, mode: u32) wait file::sys_openat [file::openat_at_once], full;

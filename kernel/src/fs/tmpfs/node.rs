@@ -200,11 +200,15 @@ impl FileOps for Node {
     fn try_write(&self, _file: &File, source: &mut dyn Source, offset: u64) -> Result<usize, Errno> {
         let content = self.regular()?;
         if self.seals() != Seals::F_SEAL_SEAL {
-            let end = offset.saturating_add(source.remaining() as u64);
-            if self.sealed(Seals::F_SEAL_WRITE | Seals::F_SEAL_FUTURE_WRITE)
-                || (self.sealed(Seals::F_SEAL_GROW) && end > content.size_bytes())
-            {
+            if self.sealed(Seals::F_SEAL_WRITE | Seals::F_SEAL_FUTURE_WRITE) {
                 return Err(Errno::EPERM);
+            }
+            let end = offset.saturating_add(source.remaining() as u64);
+            let size = content.size_bytes();
+            if self.sealed(Seals::F_SEAL_GROW) && end > size {
+                // Page by page, as Linux does: what is in whole pages before the end is written.
+                let room = (size / PAGE_BYTES * PAGE_BYTES).checked_sub(offset).filter(|&room| room > 0);
+                source.limit(usize::try_from(room.ok_or(Errno::EPERM)?).unwrap_or(usize::MAX));
             }
         }
         content.write(source, offset)

@@ -73,8 +73,12 @@ impl Options {
         self.0[0].load(Ordering::Relaxed) != 0
     }
 
-    /// The option's value. `ENOPROTOOPT`.
+    /// The option's value. `EOPNOTSUPP` for levels that are not the socket's, `ENOPROTOOPT`.
     pub fn get(&self, is_v6: bool, protocol: u32, level: u32, option: u32) -> Result<i32, Errno> {
+        let own = level == IPPROTO_IP || level == protocol || (level == IPPROTO_IPV6 && is_v6);
+        if !own {
+            return Err(Errno::EOPNOTSUPP);
+        }
         Ok(self.0[place(is_v6, protocol, level, option)?].load(Ordering::Relaxed))
     }
 

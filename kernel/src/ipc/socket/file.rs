@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::poll::PollEvents;
-use abi::socket::{MsgFlags, SIOCINQ, SIOCOUTQ, Ucred};
+use abi::socket::{AF_UNIX, MsgFlags, SIOCATMARK, SIOCINQ, SIOCOUTQ, Ucred};
 
 use super::{Caller, Files, Kind, Outgoing, Socket};
 use crate::fs::{self, Cred, File, FileOps, FileTraits, FsContext, ReadyQueue, Sink, Source};
@@ -69,6 +69,8 @@ impl FileOps for SocketFile {
         let bytes = match request {
             SIOCINQ => self.socket.receivable()?,
             SIOCOUTQ => self.socket.unreceived(),
+            // Nothing is ever urgent, so no mark is reached.
+            SIOCATMARK if self.socket.kind() == Kind::Stream && self.socket.family() != AF_UNIX => 0,
             _ => return interface::ioctl(request, arg).unwrap_or(Err(Errno::ENOTTY)),
         };
         UserOut::<i32>::new(arg).write(&i32::try_from(bytes).unwrap_or(i32::MAX))?;

@@ -114,10 +114,20 @@ fn enter_any(socket: &Arc<UnixSocket>) -> Result<Name, Errno> {
     Err(Errno::ENOSPC)
 }
 
+/// Whether an inode could be made at the path. `EADDRINUSE`, and the errors of walking it.
+pub(super) fn check_free(caller: &Caller<'_>, path: &[u8]) -> Result<(), Errno> {
+    let parent = Start::at_cwd(caller.fs, caller.cred).resolve_parent(path)?;
+    free_name(parent, false).map(drop).map_err(taken)
+}
+
+/// A name that is there is an address in use.
+fn taken(error: Errno) -> Errno {
+    if error == Errno::EEXIST { Errno::EADDRINUSE } else { error }
+}
+
 /// Makes an inode at the path (`unix_bind_bsd`).
 fn enter_path(socket: &Arc<UnixSocket>, caller: &Caller<'_>, path: &[u8]) -> Result<Name, Errno> {
     const MODE: u16 = 0o777;
-    let taken = |error| if error == Errno::EEXIST { Errno::EADDRINUSE } else { error };
     let parent = Start::at_cwd(caller.fs, caller.cred).resolve_parent(path)?;
     let (dir, name) = free_name(parent, false).map_err(taken)?;
     let new = ownership(dir.inode(), caller.cred, FileKind::Socket, MODE & !caller.fs.umask());

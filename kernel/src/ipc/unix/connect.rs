@@ -15,7 +15,12 @@ impl UnixSocket {
     pub(super) fn bind_to(&self, caller: &Caller<'_>, address: &[u8]) -> Result<(), Errno> {
         let address = address::decode(address)?;
         if self.state.lock().name.is_some() {
-            return if matches!(address, Address::Unnamed) { Ok(()) } else { Err(Errno::EINVAL) };
+            return match address {
+                Address::Unnamed => Ok(()),
+                Address::Abstract(_) => Err(Errno::EINVAL),
+                // As on Linux, the path is walked first.
+                Address::Path(path) => address::check_free(caller, path).and(Err(Errno::EINVAL)),
+            };
         }
         let this = self.strong().ok_or(Errno::EINVAL)?;
         let name = Arc::new(address::enter(&this, caller, &address)?);
