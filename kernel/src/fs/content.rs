@@ -31,6 +31,8 @@ pub const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 pub trait PageBudget: Send + Sync {
     /// Asks for `pages` more. `ENOSPC`.
     fn charge(&self, pages: u64) -> Result<(), Errno>;
+    /// Counts `pages` more whatever the limit: the file has had them all along.
+    fn charge_always(&self, pages: u64);
     /// Gives `pages` back.
     fn uncharge(&self, pages: u64);
 }
@@ -247,10 +249,19 @@ impl Content {
 
     /// The frame of page `index`, made and paid for if it is absent.
     fn page_to_write(&self, index: u64) -> Result<Frame, Errno> {
-        if let Some(frame) = self.pages.lock().frame(index) {
-            return Ok(frame);
+        let is_of_origin = {
+            let pages = self.pages.lock();
+            if let Some(frame) = pages.frame(index) {
+                return Ok(frame);
+            }
+            index * PAGE_BYTES < pages.origin.len() as u64
+        };
+        if is_of_origin {
+            // Nobody is to die of a full file system because a page of its program was not looked at before.
+            self.budget.charge_always(1);
+        } else {
+            self.budget.charge(1)?;
         }
-        self.budget.charge(1)?;
         let fresh = Frame::zeroed().map_err(|_| {
             self.budget.uncharge(1);
             Errno::ENOMEM

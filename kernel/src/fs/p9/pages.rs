@@ -27,6 +27,8 @@ impl PageBudget for Unlimited {
         Ok(())
     }
 
+    fn charge_always(&self, _pages: u64) {}
+
     fn uncharge(&self, _pages: u64) {}
 }
 

@@ -32,6 +32,10 @@ impl Counted {
         Ok(())
     }
 
+    fn take_always(&self, count: u64) {
+        self.used.fetch_add(count, Ordering::Relaxed);
+    }
+
     fn give(&self, count: u64) {
         self.used.fetch_sub(count, Ordering::Relaxed);
     }
@@ -116,6 +120,10 @@ impl Tmpfs {
 impl PageBudget for Tmpfs {
     fn charge(&self, pages: u64) -> Result<(), Errno> {
         self.pages.take(pages)
+    }
+
+    fn charge_always(&self, pages: u64) {
+        self.pages.take_always(pages);
     }
 
     fn uncharge(&self, pages: u64) {

@@ -4,6 +4,7 @@ use abi::fcntl::{OpenFlags, RenameFlags, ResolveFlags};
 use abi::uio::RwFlags;
 
 use super::*;
+use crate::fs::content::PAGE_BYTES;
 use crate::fs::open::{OpenRequest, open};
 use crate::fs::permission::Permission;
 use crate::fs::resolve::Start;
@@ -11,6 +12,7 @@ use crate::fs::{
     At, Cred, File, FsContext, Mount, MountFlags, Path, SizeLimit, SliceSink, SliceSource, Whence, attributes, create,
     remove, rename,
 };
+use crate::mem::Backing;
 
 /// A namespace of its own, and who acts in it.
 struct World {
@@ -461,4 +463,19 @@ fn a_program_being_executed_cannot_be_written_and_the_reverse() {
     assert_eq!(world.open("/prog", OpenFlags::O_WRONLY).map(drop), Err(Errno::ETXTBSY));
     inode.end_executing();
     assert!(world.open("/prog", OpenFlags::O_WRONLY).is_ok());
+}
+
+#[test]
+fn what_a_file_of_the_initramfs_holds_can_be_looked_at_on_a_full_file_system() {
+    static ORIGIN: [u8; 2 * PAGE_BYTES as usize] = [7; 2 * PAGE_BYTES as usize];
+    let tmpfs = Arc::new(Tmpfs::new(&Options { pages: Some(1), ..Options::default() }));
+    let (program, other) = (Content::with_origin(tmpfs.clone(), &ORIGIN), Content::new(tmpfs.clone()));
+    other.set_size(2 * PAGE_BYTES);
+    assert!(other.page(0, true).is_ok());
+    assert!(other.page(1, true).is_err(), "the file system is full");
+    assert!(program.page(1, false).is_ok());
+    drop((program, other));
+    let again = Content::new(tmpfs);
+    again.set_size(PAGE_BYTES);
+    assert!(again.page(0, true).is_ok(), "all has been given back");
 }
