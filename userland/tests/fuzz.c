@@ -6,6 +6,7 @@
  * 60) come from the environment, with PASS=FUZZ_SEED,FUZZ_ROUNDS. It would do harm on a machine that one needs. */
 #include "test.h"
 #include "linux.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -313,6 +314,27 @@ static void child(uint64_t seed, int round) {
 	_exit(0);
 }
 
+static void show(const char *pid, const char *name) {
+	char path[64], text[512];
+	snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+	int fd = open(path, O_RDONLY);
+	ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	if (length > 0) dprintf(2, "%s: %.*s\n", path, (int)length, text);
+	close(fd);
+}
+
+/* Who is left, and what it waits in. */
+static void show_processes(void) {
+	DIR *folder = opendir("/proc");
+	struct dirent *entry;
+	while (folder && (entry = readdir(folder))) {
+		if (atoi(entry->d_name) <= keeper) continue;
+		show(entry->d_name, "stat");
+		show(entry->d_name, "wchan");
+	}
+	if (folder) closedir(folder);
+}
+
 /* Kills everything but the first process, and waits until nothing is left. */
 static void reap(void) {
 	for (int tries = 0;; tries++) {
@@ -320,6 +342,7 @@ static void reap(void) {
 		int ended;
 		while ((ended = waitpid(-1, NULL, WNOHANG)) > 0);
 		if (ended < 0) return;
+		if (tries == 5000) show_processes();
 		CHECK(tries < 5000);
 		sleep_ms(1);
 	}

@@ -87,7 +87,8 @@ pub const ONE_CPU: &[Aim] = &[
     aim(
         "nanosleep_overshoot",
         0.33,
-        "the interrupt that ends `hlt`, the CPU's timer queue, the switch to the thread and its way out of the call",
+        "the interrupt that ends `hlt`, the CPU's timer queue, the switch to the thread and its way out of the call; an alarm set \
+         that much earlier would hide it",
     ),
     aim("memory_in_use_kib", 0.33, ""),
     aim("memory_not_free_kib", 0.33, ""),

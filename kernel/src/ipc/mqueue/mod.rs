@@ -217,12 +217,23 @@ impl Queue {
         self.ready
             .wait_until(|| {
                 let mut state = self.state.lock();
-                match state.receivers.get_mut(&turn.number)?.take() {
-                    None => self.take(state),
+                match state.receivers.remove(&turn.number)? {
+                    // Nothing yet: it goes on waiting unless there is a message in the queue.
+                    None => self.take_in_turn(state, turn.number),
                     given => given,
                 }
             })
             .await
+    }
+
+    /// Takes a message from the queue for the receiver with this turn, which stands among the waiting again if there is
+    /// none. One that has a message must not: it would be given another.
+    fn take_in_turn(&self, mut state: SpinGuard<'_, State>, turn: u64) -> Option<(u32, Message)> {
+        if state.count == 0 {
+            state.receivers.insert(turn, None);
+            return None;
+        }
+        self.take(state)
     }
 
     /// Takes a message from the queue, and lets the sender in that has waited longest.
