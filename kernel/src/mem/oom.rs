@@ -6,8 +6,13 @@
 
 use spin::Once;
 
-/// Kills the process with the worst score; `false` if there is none left to kill.
-pub type Killer = fn() -> bool;
+/// What the process room does for this one.
+pub struct Killer {
+    /// Kills the process with the worst score; `false` if there is none left to kill.
+    pub kill: fn() -> bool,
+    /// Whether the calling thread has to end (`fatal_signal_pending`).
+    pub is_caller_dying: fn() -> bool,
+}
 
 static KILLER: Once<Killer> = Once::new();
 
@@ -18,7 +23,12 @@ pub fn set_killer(killer: Killer) {
 
 /// Has the process with the worst score killed; `false` if there is none left, or nobody to pick one.
 pub fn kill() -> bool {
-    KILLER.get().is_some_and(|killer| killer())
+    KILLER.get().is_some_and(|killer| (killer.kill)())
+}
+
+/// Whether the calling thread has to end, and what takes long is to be left. Called without locks.
+pub fn is_caller_dying() -> bool {
+    KILLER.get().is_some_and(|killer| (killer.is_caller_dying)())
 }
 
 /// A process's badness in thousandths of all memory (`oom_badness`): its resident memory and page tables, shifted by

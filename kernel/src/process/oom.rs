@@ -9,17 +9,19 @@ use runtime::{TaskParams, WaitQueue};
 use spin::Once;
 
 use super::{PidTable, Process};
-use crate::mem::oom;
-use crate::signal::{Info, Signal};
+use crate::mem::oom::{self, Killer};
+use crate::signal::{Info, Signal, current_tid};
 use crate::sync::executor;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 static QUEUE: Once<WaitQueue> = Once::new();
+static TABLE: Once<Arc<PidTable>> = Once::new();
 
 /// Has processes of `table` killed when memory runs out. Called once, at boot.
 pub fn install(table: &Arc<PidTable>) {
     QUEUE.call_once(WaitQueue::new);
-    oom::set_killer(ask);
+    TABLE.call_once(|| table.clone());
+    oom::set_killer(Killer { kill: ask, is_caller_dying });
     executor::spawn(Arc::new(TaskParams::default()), serve(table.clone()));
 }
 
@@ -30,6 +32,12 @@ fn ask() -> bool {
         queue.wake_one();
         true
     })
+}
+
+/// Whether the thread that runs on this CPU has to end.
+fn is_caller_dying() -> bool {
+    let caller = TABLE.get().and_then(|table| table.thread(current_tid()));
+    caller.is_some_and(|thread| thread.signals.is_killed())
 }
 
 async fn serve(table: Arc<PidTable>) {

@@ -4,6 +4,7 @@ use super::*;
 use crate::mem::addr::page_down;
 use crate::mem::backing::PageError;
 use crate::mem::frame::{Frame, OutOfMemory};
+use crate::mem::oom;
 use crate::mem::page_table::{Entry, LEAF_TABLE_BYTES};
 use crate::mem::vma::STACK_GUARD_BYTES;
 
@@ -52,6 +53,10 @@ impl AddressSpace {
     fn populate_with(&self, range: Range<u64>, access_of: impl Fn(&Vma) -> Access) -> Result<(), FaultError> {
         let mut addr = range.start;
         while addr < range.end {
+            // A range may be millions of pages long, and what it fails with then is never seen.
+            if oom::is_caller_dying() {
+                return Err(FaultError::NoMemory);
+            }
             let mut inner = self.inner.lock();
             let mut gather = Gather::new(self.cpus());
             let vma = inner.vmas.at(addr).ok_or(FaultError::NotMapped)?;
