@@ -1,7 +1,7 @@
 #!/usr/bin/bash-static
 # bash: traps, coprocesses, arrays, jobs.
 # cpus: 1
-# (On 2 CPUs, 2 runs of 22 hung where a stopped job is continued, killed and waited for: not found yet.)
+# (On 2 CPUs, 2 runs of 20 hung, one of them where a stopped job is continued, killed and waited for: not found yet.)
 # timeout: 60
 set -u
 rm -rf /tmp/bash && mkdir -p /tmp/bash && cd /tmp/bash || exit 1
